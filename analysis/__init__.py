@@ -1,0 +1,1 @@
+"""What a trained vanilla network predicts, and how the prediction compares with the search."""

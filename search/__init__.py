@@ -1,0 +1,1 @@
+"""Which networks are trained, on which machines, and how that is remembered."""

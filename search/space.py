@@ -1,0 +1,150 @@
+"""The networks a study may train: an enumerable product of choices, index <-> network."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+from stacnet.spec import AttentionSpec, NetworkSpec, check_scale_fits
+
+Scale = int | Literal["off", "native"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factor:
+    """One coordinate of a space.
+
+    Args:
+        name: field name; `s1_scale` for the first stage's scale.
+        choices: what it can be.
+        ordered: whether neighbours in `choices` are similar (a sampler may use it).
+    """
+
+    name: str
+    choices: tuple[Scale | str | tuple[int, ...], ...]
+    ordered: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """All ways to put STAC into one vanilla network.
+
+    Points are numbered 0 .. size()-1 in mixed radix, first factor slowest; point 0 need not be
+    vanilla. Different points can be the same network; `network_id` tells.
+
+    Args:
+        base: the vanilla network.
+        scales: per stage, the scales it may take: a number of cells per side, `native`, or `off`.
+        kernels ... placements: settings shared by all stages that carry attention.
+        max_params_ratio, max_macs_ratio: bounds on cost against vanilla, None for none.
+
+    Raises:
+        ValueError: a scale does not fit its stage's map, a factor is empty, base has attention.
+    """
+
+    base: NetworkSpec
+    scales: tuple[tuple[Scale, ...], ...]
+    kernels: tuple[int, ...] = (3,)
+    reductions: tuple[int, ...] = (16,)
+    pools: tuple[Literal["avg", "max", "both"], ...] = ("avg",)
+    upsamples: tuple[Literal["nearest", "bilinear"], ...] = ("nearest",)
+    fuses: tuple[Literal["mul", "mul_res", "affine"], ...] = ("mul",)
+    paddings: tuple[Literal["zeros", "reflect", "circular"], ...] = ("zeros",)
+    norms: tuple[Literal["none", "batch"], ...] = ("none",)
+    positions: tuple[Literal["post", "mid"], ...] = ("post",)
+    placements: tuple[Literal["all", "last"] | tuple[int, ...], ...] = ("all",)
+    max_params_ratio: float | None = None
+    max_macs_ratio: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.base != self.base.vanilla:
+            raise ValueError(f"base of a space must be vanilla, got {self.base.attention}")
+        if len(self.scales) != len(self.base.blocks):
+            raise ValueError(
+                f"scales must have one entry per stage, got {len(self.scales)} entries for "
+                f"{len(self.base.blocks)} stages"
+            )
+        for stage, choices in enumerate(self.scales):
+            for scale in choices:
+                if isinstance(scale, int):
+                    check_scale_fits(self.base, stage, scale)
+        for factor in self.factors:
+            if not factor.choices or len(set(factor.choices)) < len(factor.choices):
+                raise ValueError(
+                    f"choices must be distinct and not empty, got {factor.name}={factor.choices}"
+                )
+        self.spec(0)  # refuses a kernel or reduction that cannot be
+
+    @cached_property
+    def factors(self) -> tuple[Factor, ...]:
+        """The coordinates, in index order."""
+        per_stage = tuple(
+            Factor(name=f"s{stage + 1}_scale", choices=choices, ordered=True)
+            for stage, choices in enumerate(self.scales)
+        )
+        shared = (
+            ("kernel", self.kernels, True),
+            ("reduction", self.reductions, True),
+            ("pool", self.pools, False),
+            ("upsample", self.upsamples, False),
+            ("fuse", self.fuses, False),
+            ("padding", self.paddings, False),
+            ("norm", self.norms, False),
+            ("position", self.positions, False),
+            ("placement", self.placements, False),
+        )
+        return per_stage + tuple(
+            Factor(name=name, choices=choices, ordered=ordered) for name, choices, ordered in shared
+        )
+
+    def size(self) -> int:
+        """Number of points."""
+        return math.prod(len(factor.choices) for factor in self.factors)
+
+    def digits(self, index: int) -> tuple[int, ...]:
+        """Position of point `index` in each factor's choices."""
+        if not 0 <= index < self.size():
+            raise ValueError(f"index must be in 0..{self.size() - 1}, got {index=}")
+        digits = []
+        for factor in reversed(self.factors):
+            index, digit = divmod(index, len(factor.choices))
+            digits.append(digit)
+        return tuple(reversed(digits))
+
+    def index(self, digits: tuple[int, ...]) -> int:
+        """Inverse of `digits`."""
+        index = 0
+        for factor, digit in zip(self.factors, digits, strict=True):
+            index = index * len(factor.choices) + digit
+        return index
+
+    def spec(self, index: int) -> NetworkSpec:
+        """The network at a point, canonical."""
+        chosen = {
+            factor.name: factor.choices[digit]
+            for factor, digit in zip(self.factors, self.digits(index), strict=True)
+        }
+        stages = range(len(self.scales))
+        scales = [chosen.pop(f"s{stage + 1}_scale") for stage in stages]
+        attention = tuple(
+            None if s == "off" else AttentionSpec(scale=None if s == "native" else s, **chosen)  # type: ignore[arg-type]
+            for s in scales
+        )
+        return replace(self.base, attention=attention)
+
+    def find(self, spec: NetworkSpec) -> int | None:
+        """The first point that is this network, or None."""
+        return self.first_index.get(spec.network_id)
+
+    @cached_property
+    def first_index(self) -> dict[str, int]:
+        """network id -> first point with that network, in index order: the distinct networks."""
+        found: dict[str, int] = {}
+        for index, spec in self:
+            found.setdefault(spec.network_id, index)
+        return found
+
+    def __iter__(self) -> Iterator[tuple[int, NetworkSpec]]:
+        for index in range(self.size()):
+            yield index, self.spec(index)
