@@ -100,9 +100,7 @@ _RESULT = [
         direction="minimize",
     ),
     _column("best_val_epoch", pa.int32(), "epoch of the best validation accuracy", unit="epoch"),
-    _column(
-        "test_acc_at_best_val", pa.float64(), "test accuracy at best_val_epoch", unit="share"
-    ),
+    _column("test_acc_at_best_val", pa.float64(), "test accuracy at best_val_epoch", unit="share"),
 ]
 _EFFORT = [
     _column("train_s", pa.float64(), "training, whole cell so far", unit="s"),
@@ -163,9 +161,7 @@ EPOCHS = pa.schema(
             unit="nats",
             direction="minimize",
         ),
-        _column(
-            "val_acc", pa.float64(), "validation accuracy", unit="share", direction="maximize"
-        ),
+        _column("val_acc", pa.float64(), "validation accuracy", unit="share", direction="maximize"),
         _column("lr", pa.float64(), "learning rate at the end of the epoch"),
         _column("train_s", pa.float64(), "training in this epoch", unit="s"),
         _column("eval_s", pa.float64(), "evaluation after this epoch", unit="s"),

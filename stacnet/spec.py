@@ -29,8 +29,16 @@ NAMED_DEPTHS: dict[int, tuple[Block, tuple[int, ...]]] = {
 LIVE_FIELDS: dict[AttentionKind, frozenset[str]] = {
     "stac": frozenset(
         {
-            "scale", "kernel", "reduction", "pool", "upsample", "fuse", "padding", "norm",
-            "position", "placement",
+            "scale",
+            "kernel",
+            "reduction",
+            "pool",
+            "upsample",
+            "fuse",
+            "padding",
+            "norm",
+            "position",
+            "placement",
         }
     ),  # fmt: skip
     "se": frozenset({"scale", "kernel", "reduction", "position", "placement"}),
