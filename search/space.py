@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from stacnet.spec import AttentionSpec, NetworkSpec, check_scale_fits
+from stacnet.spec import AttentionKind, AttentionSpec, NetworkSpec, check_scale_fits
 
 Scale = int | Literal["off", "native"]
 
@@ -28,7 +28,7 @@ class Factor:
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """All ways to put STAC into one vanilla network.
+    """All ways to put attention into one vanilla network.
 
     Points are numbered 0 .. size()-1 in mixed radix, first factor slowest; point 0 need not be
     vanilla. Different points can be the same network; `network_id` tells.
@@ -36,7 +36,7 @@ class Space:
     Args:
         base: the vanilla network.
         scales: per stage, the scales it may take: a number of cells per side, `native`, or `off`.
-        kernels ... placements: settings shared by all stages that carry attention.
+        kinds ... placements: settings shared by all stages that carry attention.
         max_params_ratio, max_macs_ratio: bounds on cost against vanilla, None for none.
 
     Raises:
@@ -45,6 +45,7 @@ class Space:
 
     base: NetworkSpec
     scales: tuple[tuple[Scale, ...], ...]
+    kinds: tuple[AttentionKind, ...] = ("stac",)
     kernels: tuple[int, ...] = (3,)
     reductions: tuple[int, ...] = (16,)
     pools: tuple[Literal["avg", "max", "both"], ...] = ("avg",)
@@ -84,6 +85,7 @@ class Space:
             for stage, choices in enumerate(self.scales)
         )
         shared = (
+            ("kind", self.kinds, False),
             ("kernel", self.kernels, True),
             ("reduction", self.reductions, True),
             ("pool", self.pools, False),

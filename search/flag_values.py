@@ -1,0 +1,91 @@
+"""From flags to values: the network and the one-network study that flags describe."""
+
+from typing import Any
+
+from search.flags import NetworkFlags
+from search.space import Scale, Space
+from stacnet.protocol import DataSpec, Digits, Prepared, ScaleSignal
+from stacnet.spec import LIVE_FIELDS, NetworkSpec, Placement, resnet
+
+GATE_FLAGS = ("kernel", "reduction", "pool", "upsample", "fuse", "padding", "norm", "position")
+PLURALS = {
+    "kernel": "kernels",
+    "reduction": "reductions",
+    "pool": "pools",
+    "upsample": "upsamples",
+    "fuse": "fuses",
+    "padding": "paddings",
+    "norm": "norms",
+    "position": "positions",
+    "placement": "placements",
+}
+
+
+def network_spec(flags: NetworkFlags) -> NetworkSpec:
+    """The network that the flags name.
+
+    Raises:
+        ValueError: a value that cannot be, a scale larger than its map, or a flag without effect.
+    """
+    return one_network_space(flags).spec(0)
+
+
+def one_network_space(flags: NetworkFlags) -> Space:
+    """The space that holds just the network the flags name."""
+    vanilla = resnet(
+        flags.depth,
+        width=flags.width,
+        stem=flags.stem,
+        input_size=flags.input_size,
+        in_channels=flags.in_channels,
+        classes=flags.classes,
+        kernels=_integers("stage-kernels", flags.stage_kernels),
+    )
+    gate: dict[str, Any] = {n: v for n in GATE_FLAGS if (v := getattr(flags, n)) is not None}
+    if flags.placement is not None:
+        gate["placement"] = _placement(flags.placement)
+    kind = flags.attention or ("none" if flags.scale is None else "stac")
+    if kind == "none":
+        unused = [name for name in (*gate, "scale") if getattr(flags, name) is not None]
+        if unused:
+            raise ValueError(f"--{unused[0]} has no effect without attention; give --scale too")
+        return Space(base=vanilla, scales=(("off",),) * len(vanilla.blocks))
+    live = LIVE_FIELDS[kind] - ({"scale", "kernel"} if kind == "se" else set())
+    for name in (*gate, "scale"):
+        if getattr(flags, name) is not None and name not in live:
+            raise ValueError(f"--{name} has no effect with --attention {kind}; leave it out")
+    choices = {PLURALS[name]: (value,) for name, value in gate.items()}
+    scales = tuple((scale,) for scale in _scales(flags.scale, len(vanilla.blocks)))
+    return Space(base=vanilla, scales=scales, kinds=(kind,), **choices)
+
+
+def data_spec(name: str) -> DataSpec:
+    """The data that `--data` names."""
+    match name:
+        case "scalesignal":
+            return ScaleSignal()
+        case "digits":
+            return Digits()
+        case _:
+            return Prepared(name=name)
+
+
+def _scales(text: str | None, num_stages: int) -> tuple[Scale, ...]:
+    """One scale for all stages, or one per stage; native if nothing is said."""
+    parts = (text or "native").split(",")
+    parts = parts * num_stages if len(parts) == 1 else parts
+    return tuple(part if part in ("off", "native") else _integer("scale", part) for part in parts)
+
+
+def _placement(text: str) -> Placement:
+    return text if text in ("all", "last") else _integers("placement", text)
+
+
+def _integers(flag: str, text: str | None) -> tuple[int, ...]:
+    return tuple(_integer(flag, part) for part in text.split(",")) if text else ()
+
+
+def _integer(flag: str, text: str) -> int:
+    if not text.strip().isdigit():
+        raise ValueError(f"--{flag} takes whole numbers, got {text!r}")
+    return int(text)

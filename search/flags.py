@@ -1,0 +1,60 @@
+"""Flags that describe one network and how it is trained; cheap to import."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from tyro.conf import UseAppendAction, arg
+
+Overrides = Annotated[UseAppendAction[tuple[tuple[str, ...], ...]], arg(metavar="FIELD=VALUE")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkFlags:
+    """One network. Without --scale and --attention it is vanilla."""
+
+    depth: int = 50
+    """number in the ResNet's name: 8 20 32 56 (three stages), 10 18 34 50 101 152"""
+    width: int | None = None
+    """inner channels of the first stage; 64, or 16 for three stages"""
+    stem: Literal["s1", "s2", "imagenet"] = "s1"
+    """3x3 stride 1; 7x7 stride 2; 7x7 stride 2 and max-pool"""
+    input_size: int = 64
+    """side of the image, pixels"""
+    in_channels: int = 3
+    """channels of the image"""
+    classes: int = 1000
+    """number of logits"""
+    stage_kernels: str | None = None
+    """convolutions of each stage, 3 or 1 (patch-limited), such as 3,1,1"""
+    attention: Literal["none", "stac", "se", "ge", "scconv"] | None = None
+    """kind of attention; stac if --scale is given"""
+    scale: str | None = None
+    """cells per side: 2, native, or one per stage such as off,1,2,native"""
+    kernel: int | None = None
+    """side of the gate's convolutions, cells (3)"""
+    reduction: int | None = None
+    """channels / hidden channels of the gate (16)"""
+    pool: Literal["avg", "max", "both"] | None = None
+    """how a cell is condensed (avg)"""
+    upsample: Literal["nearest", "bilinear"] | None = None
+    """gate to map (nearest)"""
+    fuse: Literal["mul", "mul_res", "affine"] | None = None
+    """how the gate acts (mul)"""
+    padding: Literal["zeros", "reflect", "circular"] | None = None
+    """border of the gate's convolutions (zeros)"""
+    norm: Literal["none", "batch"] | None = None
+    """norm inside the gate (none)"""
+    position: Literal["post", "mid"] | None = None
+    """where in the block (post)"""
+    placement: str | None = None
+    """blocks of each stage: all, last, or numbers such as 0,2 (all)"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFlags:
+    """What is learned, and how."""
+
+    data: str = "scalesignal"
+    """scalesignal, digits, or the name of prepared images (stac data prepare)"""
+    override: Overrides = ()
+    """fields of the recipe, such as epochs=3 data.grid=2; may be repeated"""
