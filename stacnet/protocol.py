@@ -37,6 +37,33 @@ class ScaleSignal:
     seed: int = 0
     kind: Literal["scalesignal"] = "scalesignal"
 
+    def __post_init__(self) -> None:
+        for name, grid in (("grid", self.grid), ("second_grid", self.second_grid or self.grid)):
+            if grid < 2 or grid & (grid - 1):
+                raise ValueError(f"{name} must be a power of two from 2, got {name}={grid}")
+            used = self.layouts if not self.second_grid else -(-self.layouts // 2)
+            if not 1 <= used <= 6 ** (grid**2 // 4):  # six 2x2 blocks sum to zero
+                raise ValueError(
+                    f"layouts must be between 1 and what a {grid}x{grid} grid has "
+                    f"({6 ** (grid**2 // 4)}), got layouts={self.layouts}"
+                )
+        fine = max(self.grid, self.second_grid)
+        if self.size % fine or self.size // fine <= 2 * self.gap:
+            raise ValueError(
+                f"size must be a multiple of the grid with cells wider than two gaps, got "
+                f"size={self.size} grid={fine} gap={self.gap}"
+            )
+        if not 0 <= self.flip <= 1 or min(self.noise, self.jitter, self.gap, self.seed) < 0:
+            raise ValueError(
+                f"flip must be in 0..1; noise, jitter, gap and seed not negative, got "
+                f"flip={self.flip} noise={self.noise} jitter={self.jitter} gap={self.gap} "
+                f"seed={self.seed}"
+            )
+        if min(self.train, self.val, self.test) < 1:
+            raise ValueError(
+                f"every split needs images, got train={self.train} val={self.val} test={self.test}"
+            )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Digits:

@@ -1,0 +1,1 @@
+"""The data sets: procedural, embedded, and prepared from official files; all uint8, 3 channels."""

@@ -1,0 +1,114 @@
+"""The cache of prepared images: four .npy files and meta.json, opened as shared memory maps."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FORMAT = 1
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Cache:
+    """Prepared images and labels.
+
+    Args:
+        train, test: uint8 images (N, 3, S, S) as a memory map, and labels int64 (N,).
+        classes: number of classes.
+        class_names: one per class.
+        mean_C, std_C: of the training pixels per channel, 0..255 scale.
+        checksum: of images and labels, sha256 in hex.
+        source: the format it was read from.
+    """
+
+    train: tuple[np.ndarray, np.ndarray]
+    test: tuple[np.ndarray, np.ndarray]
+    classes: int
+    class_names: tuple[str, ...]
+    mean_C: tuple[float, ...]
+    std_C: tuple[float, ...]
+    checksum: str
+    source: str
+
+
+def open_cache(folder: Path, *, checksum: str = "") -> Cache:
+    """Open a cache; the images stay on disk and are shared by all processes that read them.
+
+    Raises:
+        ValueError: there is none, it is damaged, or its checksum is another one.
+    """
+    meta = _read_meta(folder)
+    if checksum and checksum != meta["checksum"]:
+        raise ValueError(
+            f"{folder}: the study was made on other data: checksum must be {checksum}, "
+            f"got {meta['checksum']}"
+        )
+    train, test = (_open_split(folder, split, meta) for split in SPLITS)
+    return Cache(
+        train=train,
+        test=test,
+        classes=meta["classes"],
+        class_names=tuple(meta["class_names"]),
+        mean_C=tuple(meta["mean"]),
+        std_C=tuple(meta["std"]),
+        checksum=meta["checksum"],
+        source=meta["source"],
+    )
+
+
+def _read_meta(folder: Path) -> dict[str, Any]:
+    path = folder / "meta.json"
+    try:
+        meta = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(
+            f"{folder}: no prepared data here; make it with `stac data prepare`"
+        ) from None
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON: {error}") from None
+    if meta.get("format") != FORMAT:
+        raise ValueError(f"{path}: format must be {FORMAT}, got {meta.get('format')}")
+    return meta
+
+
+def _open_split(folder: Path, split: str, meta: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    path = folder / f"{split}_images.npy"
+    try:
+        # Copy on write: a page that is only read is shared, and torch wants writable arrays.
+        images_NCHW = np.load(path, mmap_mode="c", allow_pickle=False)
+        labels_N = np.load(folder / f"{split}_labels.npy", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: damaged, prepare the data again: {error}") from None
+    if list(images_NCHW.shape) != meta["shapes"][split] or len(labels_N) != len(images_NCHW):
+        raise ValueError(
+            f"{path}: shape must be {meta['shapes'][split]}, got {list(images_NCHW.shape)} "
+            f"and {len(labels_N)} labels"
+        )
+    return images_NCHW, labels_N
+
+
+def verify(folder: Path) -> None:
+    """Read everything and compare with the checksum.
+
+    Raises:
+        ValueError: the content is not what was prepared.
+    """
+    cache = open_cache(folder)
+    found = content_checksum([cache.train, cache.test])
+    if found != cache.checksum:
+        raise ValueError(f"{folder}: damaged: checksum must be {cache.checksum}, got {found}")
+
+
+def content_checksum(splits: list[tuple[np.ndarray, np.ndarray]], *, chunk: int = 4096) -> str:
+    """sha256 over all images and labels, in order, in bounded memory."""
+    digest = hashlib.sha256()
+    for images_NCHW, labels_N in splits:
+        digest.update(repr((images_NCHW.shape, labels_N.shape)).encode())
+        for start in range(0, len(images_NCHW), chunk):
+            digest.update(np.ascontiguousarray(images_NCHW[start : start + chunk]).data)
+        digest.update(labels_N.astype("<i8").tobytes())
+    return digest.hexdigest()

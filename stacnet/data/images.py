@@ -1,0 +1,181 @@
+"""Labelled images in memory or on disk, their splits, and `load` for every kind of data.
+
+Shapes: P images in the pool, N images of a split, C channels, H and W pixels.
+"""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import assert_never
+
+import numpy as np
+
+from stacnet.data import digits, scalesignal
+from stacnet.data.cache import open_cache
+from stacnet.protocol import DataSpec, Digits, Prepared, ScaleSignal
+
+CHUNK = 4096  # images read at a time
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images of one split: rows of a pool that splits may share, never copied before use.
+
+    Args:
+        pool_PCHW: uint8 images, an array or a read-only memory map.
+        rows_N: int64 rows of the pool that belong to this split, in order.
+        labels_N: int64 class of each row, 0 .. classes-1.
+    """
+
+    pool_PCHW: np.ndarray
+    rows_N: np.ndarray
+    labels_N: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows_N)
+
+    @property
+    def images_NCHW(self) -> np.ndarray:
+        """All images of the split, uint8; copied if the split is not the whole pool."""
+        return self.pool_PCHW if self._is_whole else self.take(slice(None))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        return self.pool_PCHW.shape[1:]
+
+    def take(self, index: np.ndarray | slice) -> np.ndarray:
+        """A copy of some images of the split, uint8 (n, C, H, W)."""
+        return self.pool_PCHW[self.rows_N[index]]
+
+    def subset(self, index: np.ndarray) -> "ImageSet":
+        """The split reduced to some of its images, sharing the pool."""
+        return ImageSet(self.pool_PCHW, self.rows_N[index], self.labels_N[index])
+
+    @cached_property
+    def _is_whole(self) -> bool:
+        return np.array_equal(self.rows_N, np.arange(len(self.pool_PCHW)))
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """What a run sees: training images, validation to select on, test for reporting only.
+
+    Args:
+        classes: number of classes.
+        mean_C, std_C: of the training pixels per channel, on the 0..255 scale, for normalisation.
+    """
+
+    train: ImageSet
+    val: ImageSet
+    test: ImageSet
+    classes: int
+    mean_C: tuple[float, ...]
+    std_C: tuple[float, ...]
+
+
+def load(data: DataSpec, *, folder: Path | None = None) -> Splits:
+    """The splits a data spec describes; the last few are kept, so that cells share them.
+
+    Args:
+        folder: where prepared data lies; by default `$STACNET_DATA`, else `~/.cache/stacnet`.
+
+    Raises:
+        ValueError: prepared data is missing, damaged, or not the data of the given checksum.
+    """
+    return _load(data, data_folder() if folder is None else folder)
+
+
+def data_folder() -> Path:
+    """Where prepared data lies on this machine."""
+    return Path(os.environ.get("STACNET_DATA") or Path.home() / ".cache" / "stacnet")
+
+
+@lru_cache(maxsize=4)
+def _load(data: DataSpec, folder: Path) -> Splits:
+    match data:
+        case ScaleSignal():
+            return _load_scalesignal(data)
+        case Digits():
+            return _load_digits(data)
+        case Prepared():
+            return _load_prepared(data, folder)
+        case _:
+            assert_never(data)
+
+
+def _load_scalesignal(data: ScaleSignal) -> Splits:
+    sizes = {"train": data.train, "val": data.val, "test": data.test}
+    train, val, test = (
+        whole(*scalesignal.generate(data, split=split, stop=sizes[split]))
+        for split in scalesignal.SPLITS
+    )
+    mean_C, std_C = pixel_statistics(train)
+    return Splits(train, val, test, scalesignal.num_classes(data), mean_C, std_C)
+
+
+def _load_digits(data: Digits) -> Splits:
+    everything = whole(*digits.load_digits())
+    rest, test = split_off(everything, fraction=data.test_fraction, seed=data.seed)
+    train, val = split_off(rest, fraction=data.val_fraction, seed=data.seed + 1)
+    mean_C, std_C = pixel_statistics(train)
+    return Splits(train, val, test, 10, mean_C, std_C)
+
+
+def _load_prepared(data: Prepared, folder: Path) -> Splits:
+    cache = open_cache(folder / data.name, checksum=data.checksum)
+    train, val = split_off(whole(*cache.train), fraction=data.val_fraction, seed=data.seed)
+    return Splits(train, val, whole(*cache.test), cache.classes, cache.mean_C, cache.std_C)
+
+
+def whole(images_NCHW: np.ndarray, labels_N: np.ndarray) -> ImageSet:
+    """A set that is its whole pool."""
+    return ImageSet(images_NCHW, np.arange(len(labels_N)), labels_N)
+
+
+def split_off(images: ImageSet, *, fraction: float, seed: int) -> tuple[ImageSet, ImageSet]:
+    """The rest and a random share of the images, the same share (rounded) of every class.
+
+    Raises:
+        ValueError: the share leaves one of the two without images.
+    """
+    order_N = np.random.default_rng(seed).permutation(len(images))
+    order_N = order_N[np.argsort(images.labels_N[order_N], kind="stable")]
+    _, start_K, counts_K = np.unique(
+        images.labels_N[order_N], return_index=True, return_counts=True
+    )
+    rank_N = np.arange(len(images)) - np.repeat(start_K, counts_K)
+    chosen_N = rank_N < np.repeat(np.rint(fraction * counts_K), counts_K)
+    if chosen_N.all() or not chosen_N.any():
+        raise ValueError(
+            f"a split must leave images on both sides, got {fraction=} of {len(images)} images "
+            f"in {len(counts_K)} classes"
+        )
+    return images.subset(np.sort(order_N[~chosen_N])), images.subset(np.sort(order_N[chosen_N]))
+
+
+def pixel_statistics(images: ImageSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel on the 0..255 scale, exact, in bounded memory."""
+    histogram_CV = np.zeros((images.shape[0], 256), np.int64)
+    for start in range(0, len(images), CHUNK):
+        add_histogram(histogram_CV, images.take(slice(start, start + CHUNK)))
+    return histogram_statistics(histogram_CV)
+
+
+def add_histogram(histogram_CV: np.ndarray, images_NCHW: np.ndarray) -> None:
+    """Count the 256 values of each channel into `histogram_CV`, int64 (C, 256)."""
+    for channel, counts_V in enumerate(histogram_CV):
+        counts_V += np.bincount(images_NCHW[:, channel].ravel(), minlength=256)
+
+
+def histogram_statistics(
+    histogram_CV: np.ndarray,
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel from its counts; a constant channel has 1."""
+    values_V = np.arange(256)
+    total_C = histogram_CV.sum(1)
+    mean_C = histogram_CV @ values_V / total_C
+    variance_C = histogram_CV @ values_V**2 / total_C - mean_C**2
+    std_C = np.where(variance_C > 1e-6, np.sqrt(np.maximum(variance_C, 1e-6)), 1.0)
+    return tuple(mean_C.tolist()), tuple(std_C.tolist())
