@@ -11,7 +11,8 @@ setup: .venv/.installed
 .venv/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "stacnet needs Python >= 3.11, got $$($(PYTHON) --version); set PYTHON=..."; exit 2; }
-	@command -v $(UV) >/dev/null || $(PYTHON) -m venv .uv && .uv/bin/pip install -q uv || $(PYTHON) -m pip install -q --target .uv uv
+	@command -v $(UV) >/dev/null || { $(PYTHON) -m venv .uv && .uv/bin/pip install -q uv; } || \
+	  $(PYTHON) -m pip install -q --target .uv uv
 	@test -x $(BIN)/python || $(UV) venv -q --python "$$(command -v $(PYTHON))" .venv
 	$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements.lock
 	$(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .

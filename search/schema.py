@@ -38,6 +38,14 @@ _IDENTITY = [
     _column("attempt", pa.int32(), "number of the attempt at this cell, from 0"),
     _column("point", pa.int64(), "index of the network in the study's space; null if outside"),
 ]
+_CANONICAL = [
+    _column(
+        "is_canonical",
+        pa.bool_(),
+        "whether this row counts for its cell (the first complete attempt, else the last); "
+        "null until parts are merged",
+    )
+]
 _WHAT = [
     _column("spec_json", pa.string(), "the whole network description"),
     _column("depth", pa.int32(), "layers with weights"),
@@ -122,7 +130,11 @@ _EFFORT = [
 ]
 _ORIGIN = [
     _column("suggested_by", pa.string(), "exhaustive, a sampler with its arguments, picks, reuse"),
-    _column("order", pa.int64(), "position in the order of completion in this study"),
+    _column(
+        "order",
+        pa.int64(),
+        "jobs the study handed out before this one; ended_at gives the order of completion",
+    ),
     _column("started_at", pa.timestamp("us", tz="UTC"), "of this attempt"),
     _column("ended_at", pa.timestamp("us", tz="UTC"), "of this attempt"),
     _column("versions", pa.string(), "JSON: python, torch, ray, optuna, stacnet"),
@@ -132,7 +144,7 @@ _ORIGIN = [
 ]
 
 CELLS = pa.schema(
-    [*_IDENTITY, *_WHAT, *_COST, *_RESULT, *_EFFORT, *_ORIGIN],
+    [*_IDENTITY, *_CANONICAL, *_WHAT, *_COST, *_RESULT, *_EFFORT, *_ORIGIN],
     metadata={"schema_version": str(SCHEMA_VERSION), "table": "cells"},
 )
 

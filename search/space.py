@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from stacnet.spec import AttentionKind, AttentionSpec, NetworkSpec, check_scale_fits
+from stacnet.attention_spec import AttentionKind, AttentionSpec
+from stacnet.spec import NetworkSpec, check_scale_fits
 
 Scale = int | Literal["off", "native"]
 

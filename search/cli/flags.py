@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from tyro.conf import UseAppendAction, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 Overrides = Annotated[UseAppendAction[tuple[tuple[str, ...], ...]], arg(metavar="FIELD=VALUE")]
+Folder = Annotated[Positional[str], arg(name="DIR", metavar="DIR")]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from search.flags import NetworkFlags
+from search.cli.flags import NetworkFlags
 from search.space import Scale, Space
+from stacnet.attention_spec import LIVE_FIELDS, Placement
 from stacnet.protocol import DataSpec, Digits, Prepared, ScaleSignal
-from stacnet.spec import LIVE_FIELDS, NetworkSpec, Placement, resnet
+from stacnet.spec import NetworkSpec, resnet
 
 GATE_FLAGS = ("kernel", "reduction", "pool", "upsample", "fuse", "padding", "norm", "position")
 PLURALS = {

@@ -6,7 +6,7 @@ import re
 import sys
 from typing import assert_never
 
-from search import commands as c
+from search.cli import commands as c
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -14,11 +14,12 @@ def main(argv: list[str] | None = None) -> None:
     command = _parse(sys.argv[1:] if argv is None else argv)
     try:
         code = run(command)
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        sys.stderr.close()
+        code = 0
     except (ValueError, OSError) as error:
         print(f"stac: {' '.join(str(error).split())}", file=sys.stderr)
         code = 2
-    except BrokenPipeError:
-        code = 0
     sys.exit(code)
 
 
@@ -26,13 +27,13 @@ def run(command: c.Command) -> int:
     """Run one command; modules that need ray, torch or matplotlib are imported here, not above."""
     match command:
         case c.Cost() | c.Train() | c.Prepare() | c.Inspect():
-            from search import cli_network
+            from search.cli import network
 
-            return cli_network.run(command)
+            return network.run(command)
         case c.Demo() | c.ClassRepSim() | c.Compare() | c.Report() | c.Replay():
-            from search import cli_analysis
+            from search.cli import analysis
 
-            return cli_analysis.run(command)
+            return analysis.run(command)
         case (
             c.Studies()
             | c.Search()
@@ -44,9 +45,9 @@ def run(command: c.Command) -> int:
             | c.Export()
             | c.Doctor()
         ):
-            from search import cli_study
+            from search.cli import study
 
-            return cli_study.run(command)
+            return study.run(command)
         case _:
             assert_never(command)
 
@@ -59,6 +60,11 @@ def _parse(argv: list[str]) -> c.Command:
             return c.parse(argv)
     except SystemExit as stop:
         if stop.code:
-            words = re.sub(r"[╭╮╰╯│─]+", " ", printed.getvalue()).split()
-            print(f"stac: {' '.join(words)}", file=sys.stderr)
+            print(f"stac: {_one_line(printed.getvalue())}", file=sys.stderr)
         raise
+
+
+def _one_line(box: str) -> str:
+    """The text inside tyro's box, without its title and rules."""
+    inside = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
+    return " ".join(" ".join(re.sub("─+", ";", line) for line in inside).split()).replace(" ;", ";")

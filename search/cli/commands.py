@@ -4,12 +4,20 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import tyro
-from tyro.conf import Positional, UseAppendAction, arg, subcommand
+from tyro.conf import Positional, arg, subcommand
 
-from search.flags import DataFlags, NetworkFlags, Overrides
-
-Study = Annotated[Positional[str], arg(name="STUDY", metavar="STUDY")]
-Folder = Annotated[Positional[str], arg(name="DIR", metavar="DIR")]
+from search.cli.flags import DataFlags, Folder, NetworkFlags
+from search.cli.study_commands import (
+    Compact,
+    Doctor,
+    Export,
+    Extend,
+    Finalists,
+    Resume,
+    Search,
+    Status,
+    Studies,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,116 +26,6 @@ class Demo:
 
     out: str = "out/demo"
     """folder of the report and its two studies"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Studies:
-    """List the named studies with their size and cost estimate."""
-
-    json: bool = False
-    """print JSON"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Search:
-    """Run a study: a name (stac studies), or file.py:function returning a Study."""
-
-    study: Study
-    """name or file.py:function"""
-    out: str
-    """the study's folder: a path, or s3://bucket/path"""
-    address: str | None = None
-    """Ray cluster to use (auto, or host:port); by default Ray starts here"""
-    override: Overrides = ()
-    """fields of the study, such as protocol.epochs=3; may be repeated"""
-    reuse_from: str | None = None
-    """folder of another study whose finished cells count"""
-    budget_s: float | None = None
-    """stop this run (not the study) after so many seconds"""
-    loggers: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME")] = ()
-    """also log to tensorboard, mlflow or wandb"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resume:
-    """Run what a study still owes; a finished one says so."""
-
-    folder: Folder
-    """the study's folder"""
-    address: str | None = None
-    """Ray cluster to use; by default Ray starts here"""
-    budget_s: float | None = None
-    """stop this run (not the study) after so many seconds"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Extend:
-    """Give a sampled study more trials, and run them."""
-
-    folder: Folder
-    """the study's folder"""
-    trials: int
-    """how many more networks"""
-    address: str | None = None
-    """Ray cluster to use; by default Ray starts here"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finalists:
-    """Train the best networks, the picks, vanilla and SE with fresh seeds."""
-
-    folder: Folder
-    """the study's folder"""
-    address: str | None = None
-    """Ray cluster to use; by default Ray starts here"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Status:
-    """Cells complete, failed, running, missing; best so far; device seconds; ETA."""
-
-    folder: Folder
-    """the study's folder"""
-    json: bool = False
-    """print JSON"""
-    watch: bool = False
-    """print again every few seconds until the study is complete"""
-    check: bool = False
-    """validate the whole store; exit 1 if a rule is broken"""
-    prices: str | None = None
-    """JSON file {"device or host name": price per hour}: adds the money spent"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Compact:
-    """Merge the store's small files."""
-
-    folder: Folder
-    """the study's folder"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Export:
-    """Write the study for other tools."""
-
-    folder: Folder
-    """the study's folder"""
-    to: Literal["optuna", "csv"]
-    """an Optuna journal file (opens in optuna-dashboard), or CSV tables"""
-    out: str
-    """file (optuna) or folder (csv) to write"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Doctor:
-    """Preflight: versions, storage, devices, data and the study, before hours are spent."""
-
-    study: str | None = None
-    """name or file.py:function"""
-    out: str | None = None
-    """folder that the study will be written to"""
-    address: str | None = None
-    """Ray cluster to look at; by default this machine"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,72 @@
+"""The house's rules that a machine can check."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted(
+    path
+    for part in ("stacnet", "search", "analysis", "benchmarks")
+    for path in (ROOT / part).rglob("*.py")
+)
+TESTS = sorted((ROOT / "tests").glob("*.py"))
+
+
+def _functions(tree: ast.Module) -> list[ast.FunctionDef]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *TESTS], ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_file_has_at_most_250_lines_and_a_caption(path: Path) -> None:
+    text = path.read_text()
+    caption = ast.get_docstring(ast.parse(text))
+    assert caption, f"{path.name} has no docstring"
+    assert len(text.splitlines()) <= 250
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_function_fits_a_screen_and_has_few_arguments(path: Path) -> None:
+    for function in _functions(ast.parse(path.read_text())):
+        lines = (function.end_lineno or 0) - function.lineno + 1
+        docstring = ast.get_docstring(function, clean=False) or ""
+        assert lines - len(docstring.splitlines()) <= 40, f"{function.name} is {lines} lines long"
+        named = [a.arg for a in (*function.args.args, *function.args.kwonlyargs)]
+        assert len([a for a in named if a not in ("self", "cls")]) <= 6, f"{function.name}: {named}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_source_defers_annotations(path: Path) -> None:
+    assert "from __future__ import annotations" not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("module", "unwanted"),
+    [
+        ("stacnet.train", {"ray", "optuna", "tyro", "rich", "pydantic", "scipy", "matplotlib"}),
+        ("stacnet.spec", {"torch", "numpy"}),
+        ("search.commands", {"torch", "ray", "matplotlib", "numpy", "pyarrow", "optuna"}),
+        ("search.store", {"ray", "optuna", "matplotlib"}),
+        ("analysis.compare", {"ray", "optuna"}),
+        ("analysis.classrepsim", {"ray", "optuna"}),
+    ],
+)
+def test_importing_a_module_leaves_heavy_packages_alone(module: str, unwanted: set[str]) -> None:
+    code = f"import sys, {module}; print(*sys.modules)"
+    out = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not unwanted & set(out.stdout.split())
+
+
+def test_no_tracked_file_names_an_index_or_a_machine() -> None:
+    listing = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listing.returncode:
+        pytest.skip("not a git checkout")
+    for name in listing.stdout.split():
+        text = (ROOT / name).read_bytes()
+        assert b"index-url" not in text or name.startswith(("tests/", "Makefile")), name
+        assert not name.endswith(("uv.lock", "poetry.lock"))
