@@ -1,0 +1,226 @@
+"""From read-outs to the map: scores, paired differences, retention, per place and scale.
+
+Shapes: S vanilla networks times permutations of the labels, Q queries, G gallery, K classes, k
+neighbours.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.classmap import ClassRepMap, Place, Reading
+from analysis.classrepsim import Estimator, Look, ProbeSet, Variant
+from analysis.resampling import NOT_READ, Estimate, Resampler
+from analysis.similarity import (
+    class_matrix,
+    class_responses,
+    neighbour_scores,
+    prediction_scores,
+    retention,
+)
+
+LABEL_PERMUTATIONS = 10  # their spread counts like that of networks
+MAX_MATRIX_CLASSES = 100  # class matrices of more classes are not kept
+
+
+def build_map(
+    looks: Mapping[str, Sequence[Look]],
+    probe_set: ProbeSet,
+    *,
+    places: Mapping[str, Sequence[Place]],
+    last: Mapping[str, str],
+    seed: int = 0,
+) -> ClassRepMap:
+    """Turn read-outs into the map.
+
+    Args:
+        looks: per source, one look per vanilla network; `trained` must be there.
+        places: per source, the rows of the map.
+        last: per source, the tap whose one-cell response is what the network ends with (HEAD).
+        seed: of the resamples, and of the labels' permutation.
+
+    Raises:
+        ValueError: a class is missing among gallery or queries.
+    """
+    _check_classes(probe_set)
+    resampler = Resampler(probe_set.query_labels_Q, seed=seed)
+    labels_G = [probe_set.gallery_labels_G]
+    rng = np.random.default_rng(seed)
+    shuffled = [rng.permutation(labels_G[0]) for _ in range(LABEL_PERMUTATIONS)]
+    readings: list[Reading] = []
+    for source, of_networks in looks.items():
+        for estimator in sorted({key[3] for key in of_networks[0].found}):
+            judged = [(source, labels_G)]
+            if (source, estimator) == ("trained", "knn"):
+                judged.append(("permuted labels", shuffled))
+            for name, labelings in judged:
+                scorer = _Scorer(of_networks, probe_set, labelings, estimator)
+                reader = _MapReader(scorer, resampler, source=name, last=last[source])
+                readings += [r for place in places[source] for r in reader.readings(place)]
+    return ClassRepMap(
+        readings=tuple(readings),
+        num_networks=len(looks["trained"]),
+        num_queries=len(probe_set.query_labels_Q),
+        num_gallery=probe_set.num_gallery,
+        classes=probe_set.classes,
+    )
+
+
+def _check_classes(probe_set: ProbeSet) -> None:
+    for name, labels in (
+        ("gallery", probe_set.gallery_labels_G),
+        ("queries", probe_set.query_labels_Q),
+    ):
+        counts_K = np.bincount(labels, minlength=probe_set.classes)
+        if counts_K.min() < 1 or probe_set.classes < 2:
+            raise ValueError(
+                f"each of at least 2 classes must be among the probe images' {name}, got none of "
+                f"class {int(counts_K.argmin())} of {probe_set.classes}"
+            )
+
+
+class _Scorer:
+    """Per-query scores of one source and estimator, averaged over the taps of a place."""
+
+    def __init__(
+        self,
+        looks: Sequence[Look],
+        probe_set: ProbeSet,
+        labelings: Sequence[NDArray[np.int64]],
+        estimator: Estimator,
+    ) -> None:
+        self.looks = looks
+        self.probe_set = probe_set
+        self.labelings = labelings
+        self.estimator = estimator
+
+    def scales(self, place: Place) -> list[int]:
+        """Scales at which every tap of the place was read, ascending."""
+        per_tap = [
+            {key[1] for key in self.looks[0].found if key[0] == tap and key[2] == "full"}
+            for tap in place.taps
+        ]
+        fits = set.intersection(*per_tap)
+        return sorted(cells for cells in fits if cells <= (place.max_cells or max(fits)))
+
+    def scores_SQ(
+        self, taps: Sequence[str], cells: int, variant: Variant
+    ) -> NDArray[np.float64] | None:
+        """Mean score over the taps: (S, Q); None if this was not read."""
+        if (taps[0], cells, variant, self.estimator) not in self.looks[0].found:
+            return None
+        return np.stack(
+            [
+                np.mean(
+                    [self._scores(look, labels_G, (tap, cells, variant)) for tap in taps], axis=0
+                )
+                for look in self.looks
+                for labels_G in self.labelings
+            ]
+        )
+
+    def _scores(
+        self, look: Look, labels_G: NDArray[np.int64], site: tuple[str, int, Variant]
+    ) -> NDArray[np.float64]:
+        answers = look.found[*site, self.estimator]
+        labels_Q = self.probe_set.query_labels_Q
+        if self.estimator == "knn":
+            return neighbour_scores(answers, labels_G, labels_Q)
+        return prediction_scores(answers, labels_Q, classes=self.probe_set.classes)
+
+    def retained(self, place: Place, cells: int, native: int) -> tuple[float, float, float]:
+        """Retention from native, mean over networks and taps; NaN for other estimators."""
+        if self.estimator != "knn":
+            return (float("nan"),) * 3
+        found = [
+            retention(
+                look.found[tap, cells, "full", "knn"],
+                look.found[tap, native, "full", "knn"],
+                self.probe_set.gallery_labels_G,
+                self.probe_set.query_labels_Q,
+                classes=self.probe_set.classes,
+            )
+            for look in self.looks
+            for tap in place.taps
+        ]
+        jaccard, agreement, rank = np.mean(found, axis=0)
+        return float(jaccard), float(agreement), float(rank)
+
+    def matrix(self, place: Place, cells: int) -> tuple[float, ...]:
+        """Class matrix, mean over networks and taps, row by row; empty where it is not kept."""
+        classes, labels_G = self.probe_set.classes, self.probe_set.gallery_labels_G
+        if self.estimator != "knn" or classes > MAX_MATRIX_CLASSES:
+            return ()
+        matrices = [
+            class_matrix(
+                class_responses(look.found[tap, cells, "full", "knn"], labels_G, classes=classes),
+                self.probe_set.query_labels_Q,
+            )
+            for look in self.looks
+            for tap in place.taps
+        ]
+        return tuple(np.mean(matrices, axis=0).ravel().tolist())
+
+
+class _MapReader:
+    """Rows of the map for one source and estimator."""
+
+    def __init__(self, scorer: _Scorer, resampler: Resampler, *, source: str, last: str) -> None:
+        self.scorer = scorer
+        self.resampler = resampler
+        self.source = source
+        last_SQ = scorer.scores_SQ((last,), 1, "full")
+        assert last_SQ is not None, f"{last} was not read at one cell"
+        self.last_SQ = last_SQ
+
+    def readings(self, place: Place) -> list[Reading]:
+        """One row per scale of the place."""
+        scales = self.scorer.scales(place)
+        scores = {cells: self.scorer.scores_SQ(place.taps, cells, "full") for cells in scales}
+        full = {cells: scores_SQ for cells, scores_SQ in scores.items() if scores_SQ is not None}
+        best = max(full, key=lambda cells: self.resampler.estimate(full[cells]).value)
+        return [self._reading(place, cells, full, best=best) for cells in scales]
+
+    def _reading(
+        self, place: Place, cells: int, full: dict[int, NDArray[np.float64]], *, best: int
+    ) -> Reading:
+        native = max(full)
+        estimate, scores_SQ = self.resampler.estimate, full[cells]
+        crs = estimate(scores_SQ)
+        lay = self._minus(scores_SQ, self.scorer.scores_SQ(place.taps, cells, "permuted"))
+        bag_SQ = self.scorer.scores_SQ(place.taps, cells, "bag")
+        bag = NOT_READ if bag_SQ is None else estimate(bag_SQ)
+        head = estimate(scores_SQ - self.last_SQ)
+        gain = self._minus(scores_SQ, full.get(1))
+        below = estimate(full[best] - scores_SQ)
+        jaccard, agreement, rank = self.scorer.retained(place, cells, native)
+        return Reading(
+            source=self.source,
+            estimator=self.scorer.estimator,
+            place=place.name,
+            stage=place.stage,
+            cells=cells,
+            native=cells == native,
+            crs=crs.value,
+            crs_se=crs.se,
+            lay=lay.value,
+            lay_se=lay.se,
+            head=head.value,
+            head_se=head.se,
+            gain=gain.value,
+            gain_se=gain.se,
+            below_best=below.value,
+            below_best_se=below.se,
+            retention=jaccard,
+            agreement=agreement,
+            rank=rank,
+            bag=bag.value,
+            bag_se=bag.se,
+            matrix=self.scorer.matrix(place, cells) if self.source == "trained" else (),
+        )
+
+    def _minus(
+        self, scores_SQ: NDArray[np.float64], other_SQ: NDArray[np.float64] | None
+    ) -> Estimate:
+        return NOT_READ if other_SQ is None else self.resampler.estimate(scores_SQ - other_SQ)
