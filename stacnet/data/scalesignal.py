@@ -78,7 +78,7 @@ def _codeword(rng: np.random.Generator, *, grid: int, fine: int) -> np.ndarray:
 def generate(
     spec: ScaleSignal, *, split: Split, start: int = 0, stop: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Images start..stop-1 of a split: uint8 (N, 3, S, S), the channels equal, and labels int64 (N,).
+    """Images start..stop-1 of a split, uint8 (N, 3, S, S), channels equal, and labels int64 (N,).
 
     The label of image i is i modulo the number of classes, so splits are balanced.
     """
