@@ -9,7 +9,7 @@ from typing import assert_never
 import torch.nn.functional as F
 from torch import Tensor, nn, zeros
 
-from stacnet.attention_spec import AttentionSpec, Pool, Upsample, hidden_channels
+from stacnet.attention_spec import AttentionSpec, Fuse, Pool, Upsample, hidden_channels
 
 
 def make_gate(channels: int, spec: AttentionSpec) -> nn.Module:
@@ -43,12 +43,10 @@ class STAC(nn.Module):
 
     def __init__(self, channels: int, spec: AttentionSpec) -> None:
         super().__init__()
-        self.scale, self.pool, self.upsample, self.fuse = (
-            spec.scale,
-            spec.pool,
-            spec.upsample,
-            spec.fuse,
-        )
+        self.scale = spec.scale
+        self.pool: Pool = spec.pool
+        self.upsample: Upsample = spec.upsample
+        self.fuse: Fuse = spec.fuse
         hidden = hidden_channels(channels, spec.reduction)
         kernel = reachable_kernel(spec)
         has_norm = spec.norm == "batch"
@@ -159,8 +157,17 @@ def upsample_to(cells_BCss: Tensor, x_BCHW: Tensor, *, mode: Upsample) -> Tensor
 
 
 def multiply(x_BCHW: Tensor, gate_BCss: Tensor, *, upsample: Upsample) -> Tensor:
-    """The map times its upsampled gate."""
-    return x_BCHW * upsample_to(gate_BCss, x_BCHW, mode=upsample)
+    """The map times its upsampled gate.
+
+    Where nearest cells tile the map, a view of it is multiplied and the gate is never written out
+    at full size: the same bits in half the memory and, on a CPU, up to half the time.
+    """
+    height, width = x_BCHW.shape[-2:]
+    rows, columns = gate_BCss.shape[-2:]
+    if upsample == "bilinear" or height % rows or width % columns or rows * columns == 1:
+        return x_BCHW * upsample_to(gate_BCss, x_BCHW, mode=upsample)
+    x_BCshsw = x_BCHW.unflatten(3, (columns, -1)).unflatten(2, (rows, -1))
+    return (x_BCshsw * gate_BCss[:, :, :, None, :, None]).flatten(4).flatten(2, 3)
 
 
 def reachable_kernel(spec: AttentionSpec) -> int:

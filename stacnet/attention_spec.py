@@ -39,7 +39,7 @@ class AttentionSpec:
     Args:
         kind: `stac`; `se` (STAC at scale 1, kernel 1); `ge` (Gather-Excite with a 1x1 MLP);
             `scconv` (pool, convolution, upsample, sigmoid; no hidden channels).
-        scale: cells per side of the pooled map, None is native (no pooling); the gate is computed on it.
+        scale: cells per side of the pooled map that the gate sees; None is native, no pooling.
         kernel: side of the gate's convolutions, odd, cells.
         reduction: hidden channels are max(1, round(channels / reduction)).
         pool: how a cell is condensed; `both` is half the average plus half the maximum.

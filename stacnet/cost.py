@@ -1,15 +1,21 @@
 """What a network costs, counted from the built network on meta tensors."""
 
 import math
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.flop_counter import FlopCounterMode
 
+from stacnet.attention import make_gate
 from stacnet.resnet import ResNet, receptive_field
-from stacnet.spec import NetworkSpec
+from stacnet.spec import AttentionSpec, NetworkSpec
+
+_ADDITIVE = ("params", "params_effective", "macs", "activations", "saved_bytes")
+_BATCH = 2  # images of the counting pass; a batch norm refuses to train on one value per channel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +29,7 @@ class Cost:
         macs: multiply-accumulates of one image's forward pass, in convolutions and linear layers,
             padding counted.
         activations: elements of all convolution and linear outputs of one image.
+        saved_bytes: what autograd keeps of one image's forward pass in fp32, bytes.
         receptive_field: side of the input square that a unit of the last stage sees without
             attention, pixels.
     """
@@ -31,49 +38,106 @@ class Cost:
     params_effective: int
     macs: int
     activations: int
+    saved_bytes: int
     receptive_field: int
+
+    def train_memory_bytes(self, batch_size: int) -> int:
+        """Estimated peak of one SGD step in fp32: weights, gradients, momentum and what is saved.
+
+        Buffers of single operations (convolution workspaces, the gradients passing through) come
+        on top.
+        """
+        return 3 * 4 * self.params + batch_size * self.saved_bytes
 
 
 @lru_cache(maxsize=4096)
 def cost(spec: NetworkSpec) -> Cost:
-    """Cost of the network of `spec` at its input size."""
+    """Cost of the network of `spec` at its input size, counted from one pass on meta tensors."""
     with torch.device("meta"):
-        network = ResNet(spec).eval()
-        image_1CHW = torch.empty(1, spec.in_channels, spec.input_size, spec.input_size)
-    counts = {"activations": 0, "dead": 0}
+        network = ResNet(spec)
+        x_BCHW = torch.empty(_BATCH, spec.in_channels, spec.input_size, spec.input_size)
+    return Cost(**_count(network, x_BCHW), receptive_field=receptive_field(spec))
+
+
+def price(spec: NetworkSpec) -> Cost:
+    """The same cost, put together: the vanilla network plus the gates, each counted on its own.
+
+    A gate changes no shape outside itself, so costs add up, and a space of many thousand points
+    is priced from one network and a handful of gates.
+    """
+    base = cost(spec.vanilla)
+    totals = {name: getattr(base, name) for name in _ADDITIVE}
+    for stage, attention in enumerate(spec.attention):
+        if attention is None:
+            continue
+        blocks = range(spec.blocks[stage])
+        num_gates = sum(attention.is_in_block(index, len(blocks)) for index in blocks)
+        channels = spec.site_channels(stage, attention.position)
+        gate = _gate_counts(attention, channels=channels, size=spec.map_sizes[stage])
+        for name in _ADDITIVE:
+            totals[name] += num_gates * gate[name]
+    return replace(base, **totals)
+
+
+@lru_cache(maxsize=100_000)
+def _gate_counts(attention: AttentionSpec, *, channels: int, size: int) -> dict[str, int]:
+    with torch.device("meta"):
+        gate = make_gate(channels, attention)
+        return _count(gate, torch.empty(_BATCH, channels, size, size, requires_grad=True))
+
+
+def _count(network: nn.Module, x_BCHW: Tensor) -> dict[str, int]:
+    """Everything that adds up, of one forward pass in training mode."""
+    layers = _LayerCounts()
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            module.register_forward_hook(partial(_count_layer, counts))
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(image_1CHW)
+            module.register_forward_hook(layers.add)
+    saved = _SavedBytes(network)
+    with saved_tensors_hooks(saved.add, lambda kept: kept), FlopCounterMode(display=False) as flops:
+        network(x_BCHW)
     params = sum(parameter.numel() for parameter in network.parameters())
-    return Cost(
-        params=params,
-        params_effective=params - counts["dead"],
-        macs=counter.get_total_flops() // 2,
-        activations=counts["activations"],
-        receptive_field=receptive_field(spec),
-    )
+    return {
+        "params": params,
+        "params_effective": params - layers.dead_weights,
+        "macs": flops.get_total_flops() // 2 // _BATCH,
+        "activations": layers.outputs // _BATCH,
+        "saved_bytes": saved.total // _BATCH,
+    }
 
 
-def _count_layer(
-    counts: dict[str, int], layer: nn.Module, inputs: tuple[Tensor], output: Tensor
-) -> None:
-    counts["activations"] += output.numel()
-    if isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros":
-        live = math.prod(
-            _live_taps(layer, side, axis=axis) for axis, side in enumerate(inputs[0].shape[-2:])
-        )
-        taps = math.prod(layer.kernel_size)
-        counts["dead"] += layer.weight.numel() // taps * (taps - live)
+class _LayerCounts:
+    """Sums over the convolution and linear layers, filled by forward hooks."""
+
+    def __init__(self) -> None:
+        self.outputs = 0
+        self.dead_weights = 0
+
+    def add(self, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        self.outputs += output.numel()
+        if isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros":
+            sides = enumerate(inputs[0].shape[-2:])
+            live = math.prod(_live_taps(layer, side, axis=axis) for axis, side in sides)
+            taps = math.prod(layer.kernel_size)
+            self.dead_weights += layer.weight.numel() // taps * (taps - live)
+
+
+class _SavedBytes:
+    """Bytes that autograd keeps for the backward pass, weights left out, each storage once."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.total = 0
+        self._seen = {StorageWeakRef(p.untyped_storage()) for p in network.parameters()}
+
+    def add(self, saved: Tensor) -> Tensor:
+        storage = saved.untyped_storage()
+        if StorageWeakRef(storage) not in self._seen:
+            self._seen.add(StorageWeakRef(storage))
+            self.total += storage.nbytes()
+        return saved
 
 
 def _live_taps(conv: nn.Conv2d, side: int, *, axis: int) -> int:
     """Taps along one axis that see a pixel of the map at some output position."""
-    kernel, stride = conv.kernel_size[axis], conv.stride[axis]
-    padding = int(conv.padding[axis])
-    outputs = (side + 2 * padding - kernel) // stride + 1
-    return sum(
-        any(0 <= out * stride - padding + tap < side for out in range(outputs))
-        for tap in range(kernel)
-    )
+    kernel, stride, padding = conv.kernel_size[axis], conv.stride[axis], int(conv.padding[axis])
+    positions = range(-padding, side + padding - kernel + 1, stride)
+    return sum(any(0 <= first + tap < side for first in positions) for tap in range(kernel))
