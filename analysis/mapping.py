@@ -5,6 +5,7 @@ neighbours.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,9 @@ def build_map(
     shuffled = [rng.permutation(labels_G[0]) for _ in range(LABEL_PERMUTATIONS)]
     readings: list[Reading] = []
     for source, of_networks in looks.items():
-        for estimator in sorted({key[3] for key in of_networks[0].found}):
+        for estimator in get_args(Estimator):
+            if not any(key[3] == estimator for key in of_networks[0].found):
+                continue
             judged = [(source, labels_G)]
             if (source, estimator) == ("trained", "knn"):
                 judged.append(("permuted labels", shuffled))
@@ -132,7 +135,7 @@ class _Scorer:
     def retained(self, place: Place, cells: int, native: int) -> tuple[float, float, float]:
         """Retention from native, mean over networks and taps; NaN for other estimators."""
         if self.estimator != "knn":
-            return (float("nan"),) * 3
+            return float("nan"), float("nan"), float("nan")
         found = [
             retention(
                 look.found[tap, cells, "full", "knn"],

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import numpy as np
-from torch import Tensor, from_numpy
+import torch
+from torch import Tensor
 
 from analysis.classrepsim import ProbeSet
 from stacnet.data.augment import Scaling
@@ -11,7 +12,12 @@ from stacnet.data.images import Splits
 
 
 def probe_set(
-    splits: Splits, *, images: int = 1000, batch_size: int = 128, seed: int = 0, device: str = "cpu"
+    splits: Splits,
+    *,
+    images: int = 1000,
+    batch_size: int = 128,
+    seed: int = 0,
+    device: torch.device,
 ) -> ProbeSet:
     """Validation images, half gallery and half queries in every class.
 
@@ -40,7 +46,7 @@ def probe_set(
     def batches() -> Iterator[Tensor]:
         for start in range(0, len(order_N), batch_size):
             x_BCHW = splits.val.take(order_N[start : start + batch_size])
-            yield scaling.normalise(from_numpy(x_BCHW).to(device))
+            yield scaling.normalise(torch.from_numpy(x_BCHW).to(device))
 
     return ProbeSet(
         batches=batches,

@@ -1,0 +1,76 @@
+"""map.parquet: the map as a table that explains itself; units are in the field metadata."""
+
+import io
+from dataclasses import asdict, fields
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis.classmap import ClassRepMap, Reading
+
+MAP_SCHEMA_VERSION = 1
+_CRS = "0 at chance, 1 at the ceiling"
+_ABOUT: dict[str, tuple[pa.DataType, str, str]] = {
+    "source": (pa.string(), "trained, untrained, pixels or permuted labels", ""),
+    "estimator": (pa.string(), "knn, ncm (nearest class mean) or ridge (linear probe)", ""),
+    "place": (pa.string(), "module, or stage as the mean over its modules", ""),
+    "stage": (pa.int32(), "number of the stage from 0; -1 for a single module", ""),
+    "cells": (pa.int32(), "side of the pooled map", "cells per side"),
+    "native": (pa.bool_(), "whether this is the map's own size, without pooling", ""),
+    "crs": (pa.float64(), "class consistency", _CRS),
+    "lay": (pa.float64(), "layout share: crs less crs with permuted cells", _CRS),
+    "head": (pa.float64(), "headroom: crs less crs of the last layer at one cell", _CRS),
+    "gain": (pa.float64(), "crs less crs of this place at one cell", _CRS),
+    "below_best": (pa.float64(), "crs of the place's best scale less crs", _CRS),
+    "retention": (pa.float64(), "Jaccard index of neighbourhoods, pooled against native", "share"),
+    "agreement": (pa.float64(), "overlap of class responses, pooled against native", "share"),
+    "rank": (pa.float64(), "Spearman correlation of class matrices, pooled against native", ""),
+    "bag": (pa.float64(), "class consistency of the cells as a set", _CRS),
+    "matrix": (pa.list_(pa.float64()), "class matrix by rows: whose neighbours are whose", "share"),
+}
+
+
+def _field(name: str) -> pa.Field:
+    if name.endswith("_se"):
+        kind, about, unit = pa.float64(), f"standard error of {name[:-3]}", _CRS
+    else:
+        kind, about, unit = _ABOUT[name]
+    metadata = {"description": about} | ({"unit": unit} if unit else {})
+    return pa.field(name, kind, metadata=metadata)
+
+
+MAP = pa.schema(
+    [_field(field.name) for field in fields(Reading)],
+    metadata={"schema_version": str(MAP_SCHEMA_VERSION), "table": "map"},
+)
+
+
+def map_to_parquet(chart: ClassRepMap) -> bytes:
+    """The map as one Parquet file."""
+    facts = {name: str(getattr(chart, name)) for name in _COUNTS}
+    table = pa.Table.from_pylist([asdict(r) for r in chart.readings], schema=MAP)
+    sink = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata((MAP.metadata or {}) | facts), sink)
+    return sink.getvalue()
+
+
+def map_from_parquet(data: bytes, *, source: str) -> ClassRepMap:
+    """Inverse of `map_to_parquet`.
+
+    Raises:
+        ValueError: not a map, or one of a newer version.
+    """
+    table = pq.read_table(io.BytesIO(data))
+    facts = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    version = int(facts.get("schema_version", 0))
+    if facts.get("table") != "map" or not 1 <= version <= MAP_SCHEMA_VERSION:
+        raise ValueError(
+            f"{source}: must be a map of schema version at most {MAP_SCHEMA_VERSION}, got table "
+            f"{facts.get('table')} of version {version}"
+        )
+    rows = table.select(MAP.names).cast(MAP).to_pylist()
+    readings = tuple(Reading(**row | {"matrix": tuple(row["matrix"])}) for row in rows)
+    return ClassRepMap(readings=readings, **{name: int(facts[name]) for name in _COUNTS})
+
+
+_COUNTS = tuple(field.name for field in fields(ClassRepMap) if field.name != "readings")

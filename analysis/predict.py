@@ -1,0 +1,173 @@
+"""From a study's trained vanilla networks to map and picks; results of the search are not read."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from analysis.baselines import baseline_picks
+from analysis.candidates import Candidates, candidates
+from analysis.classmap import ClassRepMap, Place
+from analysis.controls import map_with_controls
+from analysis.mapfile import map_to_parquet
+from analysis.picks import Pick, Picks, make_pick
+from analysis.probeset import probe_set
+from analysis.rules import RULES, Rule, rule_scores
+from search.rows import study_and_space_id
+from search.store import Store
+from search.study import Study
+from stacnet.data.images import load
+from stacnet.resnet import build, taps
+from stacnet.spec import NetworkSpec
+
+LAST = "stages"  # module of our networks whose spatial mean the classifier gets
+UNTRAINED = 1_000_003  # added to a seed: the untrained twin starts from other weights
+# Maps other than the trained k-NN one, on which the primary rule and R1 are tried too.
+OTHER_MAPS = (
+    ("untrained", "knn", "control"),
+    ("pixels", "knn", "control"),
+    ("permuted labels", "knn", "control"),
+    ("trained", "ncm", "map"),
+    ("trained", "ridge", "map"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vanilla:
+    """One trained vanilla network of the store."""
+
+    cell_id: str
+    seed: int
+    network: nn.Module
+    device_s: float
+
+
+def predict(
+    store: Store, *, images: int = 1000, device: torch.device | None = None
+) -> tuple[ClassRepMap, Picks]:
+    """Look at the study's vanilla networks; write map.parquet and picks.json into its folder.
+
+    Args:
+        images: probe images, from the validation split.
+        device: where the forward passes run; the CPU by default.
+
+    Raises:
+        ValueError: the store holds no weights of the vanilla network.
+    """
+    device = device or torch.device("cpu")
+    study = store.study()
+    splits = load(study.protocol.data)
+    found = vanilla_networks(store, study)
+    started = time.perf_counter()
+    probes = probe_set(splits, images=images, device=device)
+    chart = map_with_controls(
+        [
+            (v.network.to(device), build(study.space.base, seed=v.seed + UNTRAINED).to(device))
+            for v in found
+        ],
+        probes,
+        places=places(study.space.base),
+        last=LAST,
+        scales=map_scales(study),
+    )
+    look_s = time.perf_counter() - started
+    among = candidates(study.space)
+    vanilla_s = sum(v.device_s for v in found)
+    made = rule_picks(study, chart, among, vanilla_s=vanilla_s, look_s=look_s)
+    made += baseline_picks(among, splits)
+    study_id, space_id = study_and_space_id(study)
+    picks = Picks(
+        space_id=space_id,
+        study_id=study_id,
+        protocol_id=study.protocol.protocol_id,
+        primary_rule=study.primary_rule,
+        weights=tuple(v.cell_id for v in found),
+        network_ids=among.network_ids,
+        vanilla_s=vanilla_s,
+        look_s=look_s,
+        picks=tuple(made),
+    )
+    store.storage.write("map.parquet", map_to_parquet(chart))
+    store.storage.write("picks.json", picks.to_json().encode())
+    return chart, picks
+
+
+def places(spec: NetworkSpec) -> list[Place]:
+    """Rows of the map of one of our networks: its stages, then every block."""
+    names = taps(spec)
+    stages = [Place(f"stage {t + 1}", t, blocks) for t, blocks in enumerate(names)]
+    return stages + [Place(name, -1, (name,)) for blocks in names for name in blocks]
+
+
+def map_scales(study: Study) -> list[int]:
+    """Scales at which the map is read: the powers of two that fit, and every scale of the space."""
+    largest = study.space.base.map_sizes[0]
+    powers = {2**power for power in range(largest.bit_length()) if 2**power <= min(largest, 8)}
+    typed = {s for choices in study.space.scales for s in choices if isinstance(s, int)}
+    return sorted(powers | typed)
+
+
+def vanilla_networks(store: Store, study: Study) -> list[Vanilla]:
+    """Every trained vanilla network whose weights the store holds, by seed.
+
+    Raises:
+        ValueError: there is none.
+    """
+    base = study.space.base
+    table = store.cells(["network_id", "protocol_id", "seed", "status", "device_s"])
+    found = []
+    for row in sorted(table.to_pylist(), key=lambda row: row["seed"]):
+        wanted = (base.network_id, study.protocol.protocol_id, "complete")
+        if (row["network_id"], row["protocol_id"], row["status"]) != wanted:
+            continue
+        cell_id = f"{row['network_id']}-{row['protocol_id']}-{row['seed']}"
+        state = store.weights(cell_id)
+        if state is None:
+            continue
+        network = build(base, seed=row["seed"])
+        network.load_state_dict(state)
+        found.append(
+            Vanilla(
+                cell_id=cell_id,
+                seed=row["seed"],
+                network=network,
+                device_s=row["device_s"] or 0.0,
+            )
+        )
+    if not found:
+        raise ValueError(
+            f"a map needs the weights of the trained vanilla network {base.network_id}, "
+            f"got none in {store.address}/weights"
+        )
+    return found
+
+
+def rule_picks(
+    study: Study, chart: ClassRepMap, among: Candidates, *, vanilla_s: float, look_s: float
+) -> list[Pick]:
+    """Every rule on the trained map; the primary rule and R1 on every other map."""
+    made = [
+        make_pick(rule, "rule", rule_scores(rule, chart, among), among, cost_s=vanilla_s + look_s)
+        for rule in RULES
+    ]
+    primary = primary_rule(study)
+    for source, estimator, family in OTHER_MAPS:
+        label = source if family == "control" else estimator
+        cost_s = look_s + (vanilla_s if source == "trained" else 0.0)
+        for rule in dict.fromkeys((primary, "R1")):
+            score_N = rule_scores(rule, chart, among, source=source, estimator=estimator)
+            made.append(make_pick(f"{rule} on {label}", family, score_N, among, cost_s=cost_s))
+    return made
+
+
+def primary_rule(study: Study) -> Rule:
+    """The rule that the study fixed before the search.
+
+    Raises:
+        ValueError: there is no such rule.
+    """
+    for rule in RULES:
+        if rule == study.primary_rule:
+            return rule
+    raise ValueError(f"primary_rule must be one of {RULES}, got {study.primary_rule!r}")

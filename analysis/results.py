@@ -1,0 +1,196 @@
+"""Results of a search as arrays, from our store or from anybody's table of the same schema.
+
+Shapes: N networks, S seeds.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from search.schema import CELLS, SCHEMA_VERSION
+from stacnet.spec import NetworkSpec
+
+Floats = NDArray[np.float64]
+COLUMNS = (
+    "network_id",
+    "protocol_id",
+    "seed",
+    "status",
+    "spec_json",
+    "params",
+    "macs",
+    "latency_s",
+    "val_acc_last",
+    "test_acc_last",
+    "device_s",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """Accuracy of each network with each seed; NaN where it was not trained.
+
+    Args:
+        network_ids: of each network.
+        seeds: ascending.
+        val_NS, test_NS: accuracies, shares; test_NS is val_NS where the table has no test column.
+        has_test: whether it has.
+        macs_N, params_N: static cost; latency_N: seconds per image, NaN where not measured.
+        device_s: device seconds of all complete cells.
+    """
+
+    network_ids: tuple[str, ...]
+    seeds: tuple[int, ...]
+    val_NS: Floats
+    test_NS: Floats
+    has_test: bool
+    macs_N: Floats
+    params_N: Floats
+    latency_N: Floats
+    device_s: float
+
+    @cached_property
+    def row(self) -> dict[str, int]:
+        """network id -> row."""
+        return {name: row for row, name in enumerate(self.network_ids)}
+
+    @property
+    def cells(self) -> int:
+        """Number of trained cells."""
+        return int(np.isfinite(self.val_NS).sum())
+
+
+def results_from_table(
+    table: pa.Table, *, protocol_id: str, known: Sequence[str] | None = None
+) -> Results:
+    """Read a table with the columns of search.schema.CELLS.
+
+    Args:
+        protocol_id: rows of other protocols are left out.
+        known: ids of the space's networks in order; rows of other networks are left out if their
+            description fits their id, and refused if not. None takes every network as it comes.
+
+    Raises:
+        ValueError: newer schema, missing column, unknown network, NaN accuracy, duplicate row.
+    """
+    table = _checked_columns(table)
+    mine = pc.and_(
+        pc.equal(table["status"], "complete"), pc.equal(table["protocol_id"], protocol_id)
+    )
+    table = table.filter(mine).combine_chunks()
+    ids = table["network_id"].combine_chunks() if table.num_rows else pa.array([], pa.string())
+    if known is None:
+        known = pc.unique(ids).to_pylist()
+    row = pc.index_in(ids, pa.array(known, pa.string()))
+    if row.null_count:
+        _check_strangers(table.filter(pc.is_null(row)))
+        table, row = table.filter(pc.is_valid(row)), row.drop_null()
+    return _arrays(table, row.to_numpy().astype(np.int64), tuple(known))
+
+
+def _checked_columns(table: pa.Table) -> pa.Table:
+    version = int((table.schema.metadata or {}).get(b"schema_version", str(SCHEMA_VERSION)))
+    if version > SCHEMA_VERSION:
+        raise ValueError(
+            f"cells: schema_version must be at most {SCHEMA_VERSION}, got {version}: "
+            f"the table was written by a newer stacnet"
+        )
+    missing = [name for name in COLUMNS if name not in table.column_names]
+    if missing:
+        raise ValueError(f"cells: the table must have the column {missing[0]}, got none")
+    wanted = pa.schema([CELLS.field(name) for name in COLUMNS])
+    try:
+        return table.select(COLUMNS).cast(wanted)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ValueError(f"cells: a column has another type than the schema: {error}") from None
+
+
+def _check_strangers(table: pa.Table) -> None:
+    """Networks outside the space are welcome if they are what they say they are."""
+    pairs = table.select(["network_id", "spec_json"]).group_by(["network_id", "spec_json"])
+    for row in pairs.aggregate([]).to_pylist():
+        try:
+            described = NetworkSpec.from_dict(json.loads(row["spec_json"] or "null")).network_id
+        except (TypeError, AttributeError, ValueError):
+            described = None
+        if described != row["network_id"]:
+            raise ValueError(
+                f"cells: network_id must be a network of the space or fit its spec_json, "
+                f"got unknown network {row['network_id']}"
+            )
+
+
+def _arrays(table: pa.Table, row: NDArray[np.int64], known: tuple[str, ...]) -> Results:
+    seeds, column = np.unique(table["seed"].to_numpy(), return_inverse=True)
+    shape = (len(known), len(seeds))
+    flat = row * max(1, shape[1]) + column
+    _check_rows(table, flat, known=known, seeds=seeds)
+    val_NS, test_NS = np.full(shape, np.nan), np.full(shape, np.nan)
+    val_NS.ravel()[flat] = _numbers(table, "val_acc_last")
+    test_NS.ravel()[flat] = _numbers(table, "test_acc_last")
+    has_test = not np.isnan(_numbers(table, "test_acc_last")).any()
+
+    def per_network(name: str) -> Floats:
+        values_N = np.full(len(known), np.nan)
+        values_N[row] = _numbers(table, name)
+        return values_N
+
+    latency = _numbers(table, "latency_s")
+    measured = np.isfinite(latency)
+    latency_N = _means(latency[measured], row[measured], len(known))
+    return Results(
+        network_ids=known,
+        seeds=tuple(seeds.tolist()),
+        val_NS=val_NS,
+        test_NS=test_NS if has_test else val_NS,
+        has_test=has_test,
+        macs_N=per_network("macs"),
+        params_N=per_network("params"),
+        latency_N=latency_N,
+        device_s=float(np.nansum(_numbers(table, "device_s"))),
+    )
+
+
+def _check_rows(
+    table: pa.Table, flat: NDArray[np.int64], *, known: tuple[str, ...], seeds: NDArray[np.int64]
+) -> None:
+    def cell(index: int) -> str:
+        network, seed = divmod(index, len(seeds))
+        return f"network {known[network]} seed {seeds[seed]}"
+
+    for name in ("val_acc_last", "test_acc_last"):
+        values = table[name].combine_chunks() if table.num_rows else pa.array([], pa.float64())
+        wrong = np.flatnonzero(pc.fill_null(pc.is_nan(values), False).to_numpy(False))
+        if len(wrong):
+            raise ValueError(
+                f"cells: {name} of a complete cell must be a number, got NaN for "
+                f"{cell(int(flat[wrong[0]]))}"
+            )
+    if table["val_acc_last"].null_count:
+        missing = np.flatnonzero(np.isnan(_numbers(table, "val_acc_last")))
+        raise ValueError(
+            f"cells: val_acc_last of a complete cell must be a number, got null for "
+            f"{cell(int(flat[missing[0]]))}"
+        )
+    counts = np.bincount(flat, minlength=1)
+    if counts.max() > 1:
+        raise ValueError(
+            f"cells: a cell must have one canonical row, got {counts.max()} for "
+            f"{cell(int(counts.argmax()))}"
+        )
+
+
+def _numbers(table: pa.Table, name: str) -> Floats:
+    return np.asarray(table[name].cast(pa.float64()).to_numpy(), dtype=np.float64)
+
+
+def _means(values: Floats, row: NDArray[np.int64], size: int) -> Floats:
+    count = np.bincount(row, minlength=size)
+    total = np.bincount(row, weights=values, minlength=size)
+    return np.divide(total, count, out=np.full(size, np.nan), where=count > 0)

@@ -1,0 +1,156 @@
+"""Rules that turn a map into a preference for each stage's scale, and so into a pick.
+
+A rule gives every stage one value per scale (0 cells is "off"); a network's score is the sum over
+its stages, so the pick is the network with the highest score and rank correlation is defined.
+Values are headroom, HEAD(t, s) = CRS(t, s) - CRS(last layer, 1 cell), unless a rule says otherwise;
+no attention is worth 0. The primary rule is fixed in the study before the search.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, assert_never, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.candidates import Candidates
+from analysis.classmap import ClassRepMap, Reading
+from analysis.classrepsim import Estimator
+from stacnet.cost import cost
+
+Rule = Literal["R1", "R2", "R3", "R4", "R5", "R2+R5", "R6", "R7"]
+RULES: tuple[Rule, ...] = get_args(Rule)
+Stages = tuple[tuple[Reading, ...], ...]  # per stage, coarse to fine
+
+HEADROOM = 0.02  # R5: what 1,000 probe images resolve (docs/method.md, section 2)
+RETAINED = 0.9  # R4
+MACS_RATIO = 1.017  # R6: the budget, the paper's +1.7 %
+STEP = 1e-6  # order among equals: a coarser scale costs less, so it goes first
+
+
+def stage_values(rule: Rule, stages: Stages, *, last: float) -> tuple[dict[int, float], ...]:
+    """Value of each scale of each stage under `rule`; key 0 is "off".
+
+    Args:
+        stages: readings per stage, from the coarsest scale to the native one.
+        last: CRS of the last layer at one cell.
+    """
+    following = [readings[0].crs for readings in stages[1:]] + [last]
+    return tuple(
+        _values(rule, readings, after=after)
+        for readings, after in zip(stages, following, strict=True)
+    )
+
+
+def _values(rule: Rule, readings: Sequence[Reading], *, after: float) -> dict[int, float]:
+    match rule:
+        case "R1":  # the most class-consistent scale
+            return _never_off({r.cells: r.head for r in readings})
+        case "R2":  # the coarsest scale within one paired standard error of that
+            return _never_off(_coarsest_within_one_se(readings))
+        case "R3":  # a scale that gains over one cell beyond two errors; else SE, or off
+            return _significant_gain(readings)
+        case "R4":  # the coarsest scale that keeps the native class responses
+            kept = {r.cells: min(r.agreement, RETAINED) for r in readings}
+            return _never_off(_coarse_first(kept))
+        case "R5":  # as R1, but only where there is headroom
+            return _only_with_headroom({r.cells: r.head for r in readings})
+        case "R2+R5":  # as R2, but only where there is headroom
+            return _only_with_headroom(_coarsest_within_one_se(readings))
+        case "R6":  # the most headroom in sum, under a budget of MACs (see `scores`)
+            return {0: 0.0} | {r.cells: r.head for r in readings}
+        case "R7":  # what the next stage's pooled response does not hold
+            return {0: 0.0} | {r.cells: r.crs - after for r in readings}
+        case _:
+            assert_never(rule)
+
+
+def _coarse_first(values: dict[int, float]) -> dict[int, float]:
+    return {cells: value - STEP * i for i, (cells, value) in enumerate(values.items())}
+
+
+def _coarsest_within_one_se(readings: Sequence[Reading]) -> dict[int, float]:
+    """Headroom of the best scale, less the shortfall beyond one paired standard error."""
+    top = max(r.head for r in readings)
+    return _coarse_first(
+        {r.cells: top - max(0.0, r.below_best - r.below_best_se) for r in readings}
+    )
+
+
+def _never_off(values: dict[int, float]) -> dict[int, float]:
+    return {0: min(values.values()) - STEP} | values
+
+
+def _only_with_headroom(values: dict[int, float]) -> dict[int, float]:
+    if max(values.values()) > HEADROOM:
+        return {0: 0.0} | values
+    return {0: 0.0} | _coarse_first({c: min(v, 0.0) - STEP for c, v in values.items()})
+
+
+def _significant_gain(readings: Sequence[Reading]) -> dict[int, float]:
+    values = {r.cells: r.gain if r.gain > 2 * r.gain_se else -STEP for r in readings}
+    values[readings[0].cells] = 0.0
+    return {0: -STEP / 2 if readings[0].head > HEADROOM else STEP / 2} | values
+
+
+def rule_scores(
+    rule: Rule,
+    chart: ClassRepMap,
+    among: Candidates,
+    *,
+    source: str = "trained",
+    estimator: Estimator = "knn",
+) -> NDArray[np.float64]:
+    """Score of every candidate under a rule on one of the map's sources: (N,), higher is better.
+
+    Raises:
+        ValueError: the map lacks a scale of the space, or has other stages.
+    """
+    stages = chart.stages(source=source, estimator=estimator)
+    if len(stages) != among.cells_NT.shape[1] or not all(stages):
+        raise ValueError(
+            f"the map must have a row for each of the network's {among.cells_NT.shape[1]} stages, "
+            f"got {len(stages)} for {source=} {estimator=}"
+        )
+    last = stages[0][0].crs - stages[0][0].head
+    total_N = np.zeros(len(among))
+    for stage, values in enumerate(stage_values(rule, stages, last=last)):
+        cells, at_N = np.unique(among.cells_NT[:, stage], return_inverse=True)
+        unread = sorted({int(c) for c in cells} - values.keys())
+        if unread:
+            raise ValueError(
+                f"the map must hold every scale of the space, got none for {unread[0]} cells in "
+                f"stage {stage + 1}, only {sorted(values)}"
+            )
+        total_N += np.array([values[int(c)] for c in cells])[at_N]
+    return within_budget(total_N, among) if rule == "R6" else total_N
+
+
+def within_budget(gain_N: NDArray[np.float64], among: Candidates) -> NDArray[np.float64]:
+    """Gains, with every network over the budget of MACs ranked behind all that keep it."""
+    over_N = among.macs_N > MACS_RATIO * cost(among.space.base).macs
+    return gain_N - over_N * (np.ptp(gain_N) + 1)
+
+
+def best_candidate(score_N: NDArray[np.float64], among: Candidates) -> int:
+    """The highest score; among equals the fewest MACs, then parameters, then the first point."""
+    order = np.lexsort(
+        (among.points_N, among.params_N, among.macs_N, -np.nan_to_num(score_N, nan=-np.inf))
+    )
+    return int(order[0])
+
+
+def lambda_sweep(gain_N: NDArray[np.float64], macs_N: NDArray[np.int64]) -> list[int]:
+    """Every candidate that maximises gain - lambda * MACs for some lambda >= 0, fewest MACs first.
+
+    This is R6's predicted front: the upper convex hull, found by gift wrapping from the most gain.
+    """
+    at = int(np.lexsort((macs_N, -gain_N))[0])
+    swept = [at]
+    while True:
+        cheaper = np.flatnonzero(macs_N < macs_N[at])
+        if not len(cheaper):
+            return swept[::-1]
+        slope = (gain_N[at] - gain_N[cheaper]) / (macs_N[at] - macs_N[cheaper])
+        flattest = cheaper[slope <= slope.min() * (1 + 1e-12)]
+        at = int(flattest[np.argmin(macs_N[flattest])])
+        swept.append(at)
