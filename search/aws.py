@@ -1,0 +1,184 @@
+"""What a cluster on AWS needs beside its YAML: a closed security group, a key, two roles.
+
+Ray makes these itself if the YAML leaves them out, but with ssh open to every address, with full
+access to EC2 and S3, and it leaves the key and the group behind.
+"""
+
+import json
+import subprocess
+import time
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from search.errors import ClusterError
+
+EC2_OF_HEAD = (  # what Ray's autoscaler calls
+    "ec2:RunInstances",
+    "ec2:TerminateInstances",
+    "ec2:CreateTags",
+    "ec2:Describe*",
+)
+IAM_SETTLES_S = 15.0  # EC2 does not know a new instance profile at once (Ray waits as long)
+S3_ACTIONS = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket")
+TRUST_EC2 = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "ec2.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    ],
+}
+
+
+def prepare(plain: dict[str, Any], *, ssh_key: Path) -> dict[str, Any]:
+    """Make the key, the security group and the roles; the YAML that names them.
+
+    Args:
+        plain: a cluster's YAML; `metadata.bucket` and `metadata.ssh_from` are read.
+        ssh_key: private key file; made if there is none.
+
+    Raises:
+        ClusterError: a value that must be changed was not.
+    """
+    _refuse_unchanged(plain)
+    name, region = plain["cluster_name"], plain["provider"]["region"]
+    _make_key(ssh_key, region=region, name=name)
+    group = _make_group(plain["metadata"]["ssh_from"], region=region, name=name)
+    _make_roles(plain["metadata"]["bucket"], region=region, name=name)
+    made = deepcopy(plain)
+    for node_type in made["available_node_types"].values():
+        node_type["node_config"]["SecurityGroupIds"] = [group]
+    return made
+
+
+def head_address(region: str, *, name: str) -> str:
+    """Public address of the running head.
+
+    Raises:
+        ClusterError: there is none.
+    """
+    for instance in _instances(region, name=name, states=["running"]):
+        tags = {tag["Key"]: tag["Value"] for tag in instance["Tags"]}
+        if tags.get("ray-node-type") == "head":
+            return instance["PublicIpAddress"]
+    raise ClusterError(f"{name}: a cluster must have a running head, got none in {region}")
+
+
+def remove(region: str, *, name: str) -> list[str]:
+    """Remove the key, the group and the roles after `ray down`.
+
+    Returns:
+        What is left and costs money: instances that do not end, volumes.
+    """
+    left = _instances(region, name=name, states=["pending", "running", "stopping", "stopped"])
+    if left:
+        return [instance["InstanceId"] for instance in left]
+    ec2 = _client("ec2", region)
+    ended = [i["InstanceId"] for i in _instances(region, name=name, states=["shutting-down"])]
+    if ended:
+        ec2.get_waiter("instance_terminated").wait(InstanceIds=ended)
+    ec2.delete_key_pair(KeyName=name)
+    for group in ec2.describe_security_groups(Filters=_named("group-name", name))["SecurityGroups"]:
+        ec2.delete_security_group(GroupId=group["GroupId"])
+    _remove_roles(region, name=name)
+    volumes = ec2.describe_volumes(Filters=_named("tag:cluster", name))["Volumes"]
+    return [volume["VolumeId"] for volume in volumes]
+
+
+def _client(service: str, region: str) -> Any:
+    import boto3  # only who uses AWS needs it
+
+    return boto3.client(service, region_name=region)
+
+
+def _refuse_unchanged(plain: dict[str, Any]) -> None:
+    text = json.dumps(plain)
+    if "CHANGE" in text:
+        word = next(word for word in text.split('"') if "CHANGE" in word)
+        raise ClusterError(f"{plain['cluster_name']}: every CHANGE must be changed, got {word}")
+
+
+def _instances(region: str, *, name: str, states: list[str]) -> list[dict[str, Any]]:
+    filters = [
+        *_named("tag:ray-cluster-name", name),
+        {"Name": "instance-state-name", "Values": states},
+    ]
+    pages = _client("ec2", region).get_paginator("describe_instances").paginate(Filters=filters)
+    return [i for page in pages for group in page["Reservations"] for i in group["Instances"]]
+
+
+def _named(key: str, value: str) -> list[dict[str, Any]]:
+    return [{"Name": key, "Values": [value]}]
+
+
+def _make_key(file: Path, *, region: str, name: str) -> None:
+    """A key for this cluster alone; AWS gets its public half."""
+    public = file.with_name(file.name + ".pub")
+    if not file.exists():
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        words = ["-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(file)]
+        subprocess.run(["ssh-keygen", *words], check=True)
+    ec2 = _client("ec2", region)
+    ec2.delete_key_pair(KeyName=name)
+    ec2.import_key_pair(KeyName=name, PublicKeyMaterial=public.read_bytes())
+
+
+def _make_group(ssh_from: str, *, region: str, name: str) -> str:
+    """A security group in the default VPC: ssh from one address, everything between its members."""
+    ec2 = _client("ec2", region)
+    vpcs = ec2.describe_vpcs(Filters=_named("is-default", "true"))["Vpcs"]
+    if not vpcs:
+        raise ClusterError(f"{name}: {region} must have a default VPC, got none")
+    found = ec2.describe_security_groups(Filters=_named("group-name", name))["SecurityGroups"]
+    if found:
+        group = found[0]["GroupId"]
+        if found[0]["IpPermissions"]:
+            rules = found[0]["IpPermissions"]
+            ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=rules)
+    else:
+        about = f"stacnet cluster {name}"
+        vpc = vpcs[0]["VpcId"]
+        group = ec2.create_security_group(GroupName=name, Description=about, VpcId=vpc)["GroupId"]
+    ssh = {"FromPort": 22, "ToPort": 22, "IpProtocol": "tcp", "IpRanges": [{"CidrIp": ssh_from}]}
+    inside = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[ssh, inside])
+    return group
+
+
+def _make_roles(bucket: str, *, region: str, name: str) -> None:
+    """Workers read and write one bucket; the head also starts and ends workers."""
+    iam = _client("iam", region)
+    arn = f"arn:aws:s3:::{bucket}"
+    s3 = {"Effect": "Allow", "Action": S3_ACTIONS, "Resource": [arn, f"{arn}/*"]}
+    ec2 = {"Effect": "Allow", "Action": EC2_OF_HEAD, "Resource": "*"}
+    worker = _make_role(iam, f"{name}-worker", statements=[s3])
+    give = {"Effect": "Allow", "Action": "iam:PassRole", "Resource": worker}
+    _make_role(iam, f"{name}-head", statements=[s3, ec2, give])
+
+
+def _make_role(iam: Any, role: str, *, statements: list[dict[str, Any]]) -> str:
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    try:
+        arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(TRUST_EC2))
+        iam.create_instance_profile(InstanceProfileName=role)
+        iam.add_role_to_instance_profile(InstanceProfileName=role, RoleName=role)
+        time.sleep(IAM_SETTLES_S)
+    except iam.exceptions.EntityAlreadyExistsException:
+        arn = iam.get_role(RoleName=role)
+    iam.put_role_policy(RoleName=role, PolicyName=role, PolicyDocument=policy)
+    return arn["Role"]["Arn"]
+
+
+def _remove_roles(region: str, *, name: str) -> None:
+    iam = _client("iam", region)
+    for role in (f"{name}-worker", f"{name}-head"):
+        try:
+            iam.remove_role_from_instance_profile(InstanceProfileName=role, RoleName=role)
+            iam.delete_instance_profile(InstanceProfileName=role)
+            iam.delete_role_policy(RoleName=role, PolicyName=role)
+            iam.delete_role(RoleName=role)
+        except iam.exceptions.NoSuchEntityException:
+            continue

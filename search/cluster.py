@@ -1,0 +1,192 @@
+"""A cluster from its YAML: up, wait, submit, down; what `ray up` leaves to the user is done here.
+
+`ray up` distributes no token, mounts whatever lies about in a checkout, restarts Ray under a
+running search when a mounted byte has changed, opens ssh to the whole internet on AWS, and leaves
+Ray running on the workers of a `local` cluster after `ray down`.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+from search import aws
+from search.cluster_file import NO_SSH, Cluster, read_cluster, ssh
+from search.errors import ClusterError
+from search.snapshot import export, make_token
+
+ON_HEAD = "cd ~/stacnet && . ~/.stacnet.env && exec .venv/bin/python -m search.on_head"
+START_S = 5  # a search that dies at once does so within this time
+
+
+def up(file: str | Path, *, checkout: str | Path = ".") -> str:
+    """Start the cluster, or start it again with the code of the checkout. Returns its head.
+
+    Makes below `~/.stacnet/<cluster>/`: `tree`, a clean export of the checkout (tracked files as
+    they are now), and `auth_token`. On AWS also a key, a security group and two roles (search/aws).
+
+    Raises:
+        ClusterError: a search is running on the cluster; `ray up` failed; not a git checkout.
+    """
+    cluster = read_cluster(file)
+    running = drivers(cluster)
+    if running:
+        raise ClusterError(
+            f"{cluster.name}: a cluster must not be restarted under a running search, got "
+            f"{running}; wait for it, or `stac cluster down` and resume later"
+        )
+    cluster.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    export(Path(checkout), to=cluster.folder / "tree")
+    make_token(cluster.folder / "auth_token")
+    if cluster.is_local:
+        _forget_head(cluster, running)
+    else:
+        cluster = _with_aws_made(cluster)
+    # Autoscaler v2 starts all but one machine of a local cluster; v1 has no on-demand fallback.
+    environment = {"RAY_UP_enable_autoscaler_v2": "0" if cluster.is_local else "1"}
+    _ray("up", "--yes", str(cluster.file), environment=environment)
+    return head_address(cluster)
+
+
+def wait(file: str | Path, *, gpus: int = 0, cpus: int = 0, timeout_s: float = 1200) -> str:
+    """Ask the autoscaler for so many GPUs and CPUs and wait until the cluster has them.
+
+    Raises:
+        ClusterError: not within the time; what there is.
+    """
+    asked = f"wait --gpus {gpus} --cpus {cpus} --timeout-s {timeout_s}"
+    return _on_head(read_cluster(file), asked, timeout_s=timeout_s + 120)
+
+
+def submit(file: str | Path, command: list[str]) -> str:
+    """Start `stac COMMAND…` on the head so that it outlives this ssh session.
+
+    A plain process in its own session, not a Ray job: jobs need Ray's dashboard, which is not in
+    `ray[tune]`, and a job dies with its cluster where this process may still write its rows.
+
+    Args:
+        file: the cluster's YAML.
+        command: such as `["search", "demo", "--out", "s3://…"]`; `--address auto` is added.
+
+    Returns:
+        The run's folder on the head: `log`, `pid`, and `exit` (its exit code) when it has ended.
+
+    Raises:
+        ClusterError: it ended at once, with its last lines.
+    """
+    cluster = read_cluster(file)
+    words = shlex.join([*command, "--address", "auto"])
+    folder = f".stacnet/runs/{time.strftime('%Y%m%d-%H%M%S')}"
+    inner = f".venv/bin/stac {words}; echo $? > ~/{folder}/exit"
+    script = (
+        f"mkdir -p ~/{folder} && cd ~/stacnet && . ~/.stacnet.env && "
+        f"{{ setsid nohup sh -c {shlex.quote(inner)} > ~/{folder}/log 2>&1 < /dev/null & }} && "
+        f"echo $! > ~/{folder}/pid; "
+        f"for second in {' '.join(map(str, range(START_S)))}; do "
+        f"sleep 1; [ -e ~/{folder}/exit ] && break; done; "
+        f"tail -n 20 ~/{folder}/log; [ ! -e ~/{folder}/exit ] || exit $(cat ~/{folder}/exit)"
+    )
+    done = ssh(cluster, head_address(cluster), script, timeout_s=60)
+    if done.returncode:
+        raise ClusterError(f"stac {words}: {(done.stdout + done.stderr).strip()}")
+    return f"~/{folder}"
+
+
+def down(file: str | Path) -> list[str]:
+    """End the cluster and look whether anything is left.
+
+    Returns:
+        What could not be looked at, such as a machine that is off; empty if all is known gone.
+
+    Raises:
+        ClusterError: something still runs (and, on AWS, costs money).
+    """
+    cluster = read_cluster(file)
+    if not cluster.is_local:
+        made = cluster.folder / "cluster.yaml"
+        _ray("down", "--yes", str(made if made.exists() else cluster.file))
+        left, unknown = aws.remove(cluster.provider["region"], name=cluster.name), []
+    else:
+        if _launcher_state(cluster).exists():
+            _ray("down", "--yes", str(cluster.file))
+        left, unknown = _stop_machines(cluster)
+    if left:
+        raise ClusterError(f"{cluster.name}: nothing must be left after down, got {left}")
+    return unknown
+
+
+def drivers(cluster: Cluster) -> list[str] | None:
+    """Command lines of the programs at work on the cluster; None if it has no Ray that answers."""
+    try:
+        return json.loads(_on_head(cluster, "drivers", timeout_s=90).splitlines()[-1])
+    except (ClusterError, ValueError, IndexError):
+        return None
+
+
+def head_address(cluster: Cluster) -> str:
+    """Address of the head, as the launcher reaches it.
+
+    Raises:
+        ClusterError: there is none.
+    """
+    if cluster.is_local:
+        return cluster.provider["head_ip"]
+    return aws.head_address(cluster.provider["region"], name=cluster.name)
+
+
+def _launcher_state(cluster: Cluster) -> Path:
+    from ray.autoscaler._private.local.config import get_state_path
+
+    return Path(get_state_path(cluster.name))
+
+
+def _forget_head(cluster: Cluster, running: list[str] | None) -> None:
+    """Let `ray up` set a replaced head machine up: it believes its own notes, not the machine."""
+    if running is None:
+        _launcher_state(cluster).unlink(missing_ok=True)
+
+
+def _with_aws_made(cluster: Cluster) -> Cluster:
+    """The same cluster with what AWS needs, and the YAML that says so."""
+    plain = yaml.safe_load(cluster.file.read_text())
+    made = cluster.folder / "cluster.yaml"
+    made.write_text(yaml.safe_dump(aws.prepare(plain, ssh_key=Path(cluster.ssh_key))))
+    return read_cluster(made)
+
+
+def _ray(*words: str, environment: dict[str, str] | None = None) -> None:
+    """A command of Ray's own, its output on the terminal."""
+    ray = [sys.executable, "-m", "ray.scripts.scripts", *words]
+    quiet = {"RAY_USAGE_STATS_ENABLED": "0"}
+    done = subprocess.run(ray, env=os.environ | quiet | (environment or {}))
+    if done.returncode:
+        raise ClusterError(f"ray {shlex.join(words)} ended with exit code {done.returncode}")
+
+
+def _on_head(cluster: Cluster, words: str, *, timeout_s: float) -> str:
+    done = ssh(cluster, head_address(cluster), f"{ON_HEAD} {words}", timeout_s=timeout_s)
+    if done.returncode:
+        raise ClusterError(f"{cluster.name}: {(done.stderr or done.stdout).strip()[-500:]}")
+    return done.stdout.strip()
+
+
+def _stop_machines(cluster: Cluster) -> tuple[list[str], list[str]]:
+    """Machines with Ray processes that would not end, and machines that do not answer."""
+    script = f"cd ~/stacnet && .venv/bin/ray stop --grace-period 5 > /dev/null 2>&1; {_COUNT}"
+    left, unknown = [], []
+    for address in (cluster.provider["head_ip"], *cluster.provider["worker_ips"]):
+        done = ssh(cluster, address, script, timeout_s=60)
+        if done.returncode == NO_SSH:
+            unknown.append(f"{address}: {done.stderr.strip()}")
+        elif done.stdout.strip():
+            left.append(f"{address}: {done.stdout.split()}")
+    return left, unknown
+
+
+# Names of the user's processes that are Ray's; `ray::` also covers the trials.
+_COUNT = "ps -u $(id -u) -o args= | grep -oE '^ray::[A-Za-z]*|[/ ](raylet|gcs_server) ' | sort -u"

@@ -1,0 +1,80 @@
+"""What `stac` needs to know of a cluster's YAML, and ssh to its machines."""
+
+import os
+import shlex
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from search.errors import ClusterError
+
+SSH = "-o BatchMode=yes -o ConnectTimeout=10 -o LogLevel=ERROR -o StrictHostKeyChecking=no"
+NO_SSH = 255  # ssh's exit code when it could not connect
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """What `stac` needs to know of a cluster's YAML.
+
+    Args:
+        file: the YAML that Ray gets.
+        name: `cluster_name`.
+        provider: the provider section.
+        ssh_user, ssh_key: who logs in, with which key file.
+    """
+
+    file: Path
+    name: str
+    provider: dict[str, Any]
+    ssh_user: str
+    ssh_key: str
+
+    @property
+    def folder(self) -> Path:
+        """Where the launcher keeps what it made for this cluster."""
+        return Path.home() / ".stacnet" / self.name
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the machines are one's own."""
+        return self.provider["type"] == "local"
+
+
+def read_cluster(file: str | Path) -> Cluster:
+    """Read a cluster's YAML.
+
+    Raises:
+        ClusterError: the file, the field, the rule.
+    """
+    try:
+        plain = yaml.safe_load(Path(file).read_text())
+        cluster = Cluster(
+            file=Path(file).absolute(),
+            name=plain["cluster_name"],
+            provider=plain["provider"],
+            ssh_user=plain["auth"]["ssh_user"],
+            ssh_key=str(Path(plain["auth"]["ssh_private_key"]).expanduser()),
+        )
+        if cluster.provider["type"] not in ("local", "aws"):
+            kind = cluster.provider["type"]
+            raise ClusterError(f"{file}: provider.type must be local or aws, got {kind}")
+    except (OSError, yaml.YAMLError) as error:
+        raise ClusterError(f"{file}: not a readable YAML file: {error}") from None
+    except (KeyError, TypeError) as error:
+        raise ClusterError(f"{file}: a cluster needs the field {error}") from None
+    return cluster
+
+
+def ssh(
+    cluster: Cluster, address: str, script: str, *, timeout_s: float
+) -> subprocess.CompletedProcess[str]:
+    """Run a bash script on a machine; exit code 255 if it does not answer in time."""
+    command = ["ssh", *SSH.split(), "-o", f"UserKnownHostsFile={os.devnull}", "-i", cluster.ssh_key]
+    command += [f"{cluster.ssh_user}@{address}", "bash", "-c", shlex.quote(script)]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, NO_SSH, "", f"no answer in {timeout_s:.0f} s")
