@@ -1,0 +1,224 @@
+"""One attempt at a cell: trains in slices, writes checkpoints, and leaves one row."""
+
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+import torch
+
+from search.cells import Job
+from search.checkpoints import Checkpoints
+from search.errors import StorageError
+from search.machine import PeakMemory, device_name, hostname
+from search.rows import Effort, Row, cell_row, epoch_rows, now
+from search.store import Store
+from search.study import Study
+from stacnet.checkpoint import dumps
+from stacnet.cost import cost
+from stacnet.protocol import EpochResult
+from stacnet.train import Diverged
+
+CHECKPOINT_EVERY_S = 30.0
+METRICS = {
+    "val_acc": "val_acc_last",
+    "val_loss": "val_loss_last",
+    "macs": "macs",
+    "params": "params",
+    "latency_s": "latency_s",
+}
+STATIC = ("params", "params_effective", "macs", "activations")
+USEFUL = frozenset({"complete", "diverged", "pruned"})  # ends that waste nothing
+
+
+class TrainerLike(Protocol):
+    """What an attempt needs of a training run; `stacnet.train.Trainer` is one."""
+
+    results: list[EpochResult]
+
+    @property
+    def evaluated_model(self) -> torch.nn.Module: ...
+    @property
+    def done(self) -> bool: ...
+    def run(self, *, budget_s: float) -> EpochResult | None: ...
+    def evaluate(self, split: Literal["train", "val", "test"]) -> tuple[float, float]: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class CellRun:
+    """An attempt at a cell, in the process that trains it.
+
+    Whatever goes wrong in it becomes a row; only a storage that cannot be written is raised.
+
+    Args:
+        job: the attempt.
+        store, study: where it belongs.
+        make_trainer: gives the training run; called once, so that what it raises is recorded.
+    """
+
+    def __init__(
+        self, job: Job, *, store: Store, study: Study, make_trainer: Callable[[], TrainerLike]
+    ) -> None:
+        self.job = job
+        self.status: str | None = None
+        self._store, self._study, self._make_trainer = store, study, make_trainer
+        self._checkpoints = Checkpoints(store.storage, job.cell.cell_id)
+        self._started_at, self._begin = now(), time.monotonic()
+        self._saved_s = 0.0
+        self._wait_s: float | None = None
+        self._memory = PeakMemory(on_gpu=job.gpus > 0)
+        self._trainer: TrainerLike | None = None
+        self._best: dict[str, float] = {}
+        self._values: dict[str, float] = {}
+        self._results: list[EpochResult] = []
+
+    def advance(self, slice_s: float) -> dict[str, Any]:
+        """Train for about `slice_s` seconds, or to the next epoch if a scheduler wants to look.
+
+        Returns:
+            `report()`.
+
+        Raises:
+            StorageError: the store cannot be written.
+        """
+        try:
+            self._advance(slice_s)
+        except StorageError:
+            raise
+        except Diverged as error:
+            self._end("diverged", error)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            self._end("oom", error)
+        except Exception as error:  # any fault of a network is a row, and the search goes on
+            self._end("failed", error)
+        return self.report()
+
+    def stop(self, status: str) -> None:
+        """End early as `pruned` or `preempted`, with a checkpoint."""
+        if self.status is None:
+            if self._trainer is not None:
+                self._save()
+            self._end(status, None)
+
+    def report(self) -> dict[str, Any]:
+        """How far it is: done, status, values by metric, curve of validation accuracies."""
+        curve = [result.val_acc for result in self._results]
+        return {
+            "done": self.status is not None,
+            "status": self.status or "running",
+            "epoch": len(curve),
+            "values": self._values,
+            "curve": curve,
+        }
+
+    def _advance(self, slice_s: float) -> None:
+        deadline = time.monotonic() + slice_s
+        if self._trainer is None:
+            self._trainer = self._set_up()
+        trainer = self._trainer
+        while not trainer.done:
+            result = trainer.run(budget_s=max(deadline - time.monotonic(), 0.0))
+            if result is not None:
+                self._note(result)
+            if self._spent_s() - self._saved_s > CHECKPOINT_EVERY_S and not trainer.done:
+                self._save()
+            if (result and self.job.prunable) or time.monotonic() >= deadline:
+                break
+        if trainer.done:
+            self._end("complete", None)
+
+    def _set_up(self) -> TrainerLike:
+        trainer = self._make_trainer()
+        state = self._checkpoints.latest()
+        if state is not None:
+            trainer.load_state_dict(state["trainer"])
+            self._best, self._results = state["best"], list(trainer.results)
+        self._wait_s = self._spent_s()
+        return trainer
+
+    def _note(self, result: EpochResult) -> None:
+        assert self._trainer is not None
+        self._results.append(result)
+        if not self._best or result.val_acc > self._best["val_acc"]:
+            test_acc = self._trainer.evaluate("test")[1]
+            self._best = {"epoch": result.epoch, "val_acc": result.val_acc, "test_acc": test_acc}
+
+    def _save(self) -> None:
+        assert self._trainer is not None
+        spent = self._spent_s()
+        state = {"trainer": self._trainer.state_dict(), "best": self._best}
+        self._checkpoints.save(state, attempt=self.job.attempt, spent_s=spent)
+        self._saved_s = spent
+
+    def _end(self, status: str, error: Exception | None) -> None:
+        facts = self._result_columns(status) | _error_columns(error) | self._static()
+        self._values = {
+            metric: facts[column]
+            for metric, column in METRICS.items()
+            if facts.get(column) is not None
+        }
+        if status == "complete" and self._keeps_weights and self._trainer:
+            weights = dumps(self._trainer.evaluated_model.state_dict())
+            self._store.write_weights(self.job.cell.cell_id, weights)
+        effort = self._effort(wasted=status not in USEFUL)
+        row = cell_row(self.job, self._study, status=status, effort=effort, facts=facts)
+        self._store.write_attempt(self.job, row, epoch_rows(self.job, self._results))
+        if status in ("complete", "diverged"):
+            self._checkpoints.clear()
+        self.status, self._trainer = status, None
+
+    @property
+    def _keeps_weights(self) -> bool:
+        cell = self.job.cell
+        return cell.spec == cell.spec.vanilla or cell.suggested_by.startswith("finalist")
+
+    def _static(self) -> Row:
+        counted = cost(self.job.cell.spec)
+        return {name: getattr(counted, name) for name in STATIC}
+
+    def _result_columns(self, status: str) -> Row:
+        results = self._results
+        columns: Row = {
+            "epochs": len(results),
+            "train_s": sum(result.train_s for result in results),
+            "eval_s": sum(result.eval_s for result in results),
+        }
+        if results:
+            columns |= {"val_acc_last": results[-1].val_acc, "val_loss_last": results[-1].val_loss}
+        if self._best:
+            columns["best_val_epoch"] = int(self._best["epoch"])
+            columns["test_acc_at_best_val"] = self._best["test_acc"]
+        if status == "complete" and self._trainer is not None:
+            loss, acc = self._trainer.evaluate("test")
+            columns |= {"test_loss_last": loss, "test_acc_last": acc}
+        return columns
+
+    def _effort(self, *, wasted: bool) -> Effort:
+        spent = self._spent_s()
+        return Effort(
+            started_at=self._started_at,
+            ended_at=now(),
+            wall_s=spent,
+            wait_s=self._wait_s,
+            wasted_s=spent - self._saved_s if wasted else 0.0,
+            fraction=device_fraction(self.job, self._study),
+            peak_mem_bytes=self._memory.peak_bytes(),
+            device_name=device_name(on_gpu=self.job.gpus > 0),
+            hostname=hostname(),
+        )
+
+    def _spent_s(self) -> float:
+        return time.monotonic() - self._begin
+
+
+def device_fraction(job: Job, study: Study) -> float:
+    """Share of the GPU, or number of cores, that an attempt holds."""
+    return job.gpus or float(study.resources.cpus)
+
+
+def _error_columns(error: Exception | None) -> Row:
+    if error is None:
+        return {}
+    text = str(error).strip() or traceback.format_exception_only(error)[-1].strip()
+    return {"error_type": type(error).__name__, "error_text": text.splitlines()[-1][:500]}

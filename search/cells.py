@@ -1,0 +1,96 @@
+"""A cell, the unit of work: one network, one protocol, one seed; a job is an attempt at a cell."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+
+from stacnet.spec import NetworkSpec
+
+Key = tuple[str, str, int]  # network, protocol, seed
+
+# A cell whose row says this needs no further attempt.
+FINAL = frozenset({"complete", "diverged", "pruned"})
+# An attempt that ended like this counts against the cell; `preempted` is the machine's fault.
+OWN_FAULTS = frozenset({"failed", "oom"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One network, trained in one way from one seed.
+
+    Args:
+        spec: the network.
+        protocol_id: of the recipe.
+        seed: of initialisation and data order.
+        point: index of the network in the study's space; None outside of it.
+        suggested_by: what asked for it.
+    """
+
+    spec: NetworkSpec
+    protocol_id: str
+    seed: int
+    point: int | None = None
+    suggested_by: str = "exhaustive"
+
+    @cached_property
+    def network_id(self) -> str:
+        """16 hex digits."""
+        return self.spec.network_id
+
+    @property
+    def key(self) -> Key:
+        """Network, protocol, seed."""
+        return (self.network_id, self.protocol_id, self.seed)
+
+    @property
+    def cell_id(self) -> str:
+        """The key as one word; names parts, checkpoints and weights."""
+        return f"{self.network_id}-{self.protocol_id}-{self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One attempt at a cell, as a driver hands it to a worker.
+
+    Args:
+        cell: what to train.
+        attempt: number of this attempt, from 0.
+        order: how many jobs the study handed out before.
+        gpus: share of a GPU, raised after an out-of-memory.
+        prunable: whether a scheduler may stop it; each epoch is then reported by itself.
+    """
+
+    cell: Cell
+    attempt: int
+    order: int
+    gpus: float
+    prunable: bool = False
+
+    def to_json(self) -> str:
+        """Plain text for the way to the worker."""
+        plain = {key: value for key, value in vars(self).items() if key != "cell"}
+        cell = vars(self.cell) | {"spec": self.cell.spec.to_dict()}
+        return json.dumps(plain | {"cell": {k: v for k, v in cell.items() if k != "network_id"}})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Job":
+        """Inverse of `to_json`."""
+        plain = json.loads(text)
+        cell = plain.pop("cell")
+        spec = NetworkSpec.from_dict(cell.pop("spec"))
+        return cls(cell=Cell(spec=spec, **cell), **plain)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a cell ended, as far as a strategy wants to know.
+
+    Args:
+        status: one of `schema.STATUSES`.
+        values: metric -> value; a metric that was not reached is missing.
+        curve: validation accuracy of each epoch, share.
+    """
+
+    status: str
+    values: dict[str, float]
+    curve: tuple[float, ...] = ()

@@ -1,0 +1,154 @@
+"""What is owed: hands out jobs, counts attempts by cause, and gives up on what keeps crashing."""
+
+import json
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pyarrow.compute as pc
+
+from search.cells import FINAL, OWN_FAULTS, Cell, Job, Key, Outcome
+from search.store import KEY, Store
+from search.strategy import Strategy
+from search.study import Study
+from stacnet.spec import NetworkSpec
+
+COLUMNS = (*KEY, "attempt", "status", "order", "device_fraction", "is_canonical")
+
+
+@dataclass(kw_only=True)
+class Record:
+    """The attempts at one cell so far."""
+
+    attempts: int = 0
+    own_faults: int = 0
+    status: str = ""
+    gpus: float | None = None
+
+    def is_final(self, max_attempts: int) -> bool:
+        """Whether no further attempt is due: an end that counts, or too many faults of its own."""
+        return self.status in FINAL or self.own_faults >= max_attempts
+
+
+class History:
+    """All attempts in the store, by cell."""
+
+    def __init__(self, store: Store) -> None:
+        self.records: dict[Key, Record] = {}
+        self.attempts: set[tuple[Key, int]] = set()
+        self.orders = 0
+        table = store.cells(COLUMNS, all_attempts=True)
+        columns = [table[name].to_pylist() for name in COLUMNS]
+        rows = zip(*columns, strict=True)
+        for network_id, protocol_id, seed, attempt, status, order, share, counts in rows:
+            key = (network_id, protocol_id, seed)
+            record = self.records.setdefault(key, Record())
+            record.attempts = max(record.attempts, attempt + 1)
+            record.own_faults += status in OWN_FAULTS
+            record.status = status if counts else record.status
+            if status == "oom" and share:
+                record.gpus = max(record.gpus or 0.0, min(1.0, 2 * share))
+            self.attempts.add((key, attempt))
+            self.orders = max(self.orders, (order or 0) + 1)
+
+    def final(self, max_attempts: int) -> set[Key]:
+        """Cells that need no further attempt."""
+        return {key for key, record in self.records.items() if record.is_final(max_attempts)}
+
+
+class Ledger:
+    """Hands out jobs: first the cells that were begun, then what the strategy asks for.
+
+    Args:
+        study: the limits.
+        strategy: told of every cell that ends for good.
+        history: what was before.
+        begun: cells that an earlier run left unfinished.
+    """
+
+    def __init__(
+        self, study: Study, strategy: Strategy, *, history: History, begun: list[Cell]
+    ) -> None:
+        self._study, self._strategy, self._records = study, strategy, history.records
+        self._orders = history.orders
+        self._again = deque(begun)
+        self.out: dict[Key, Job] = {}
+
+    def next_job(self) -> Job | Literal["wait", "done"]:
+        """An attempt to make now; `wait` while others may lead to more; or `done`."""
+        if self._again:
+            return self._hand_out(self._again.popleft())
+        answer = self._strategy.ask()
+        if isinstance(answer, Cell):
+            return self._hand_out(answer)
+        return "wait" if self.out else answer
+
+    def returned(self, job: Job, *, status: str, report: dict[str, Any]) -> bool:
+        """An attempt has ended.
+
+        Returns:
+            Whether the cell has ended with it.
+        """
+        cell = job.cell
+        self.out.pop(cell.key, None)
+        record = self._records[cell.key]
+        record.status = status
+        record.own_faults += status in OWN_FAULTS
+        if status == "oom" and job.gpus:
+            record.gpus = min(1.0, 2 * job.gpus)
+        if record.is_final(self._study.max_attempts):
+            self._strategy.tell(cell, outcome_of(status, report))
+            return True
+        self._again.append(cell)
+        return False
+
+    def withdrawn(self, job: Job) -> None:
+        """A job was handed out but not begun; it comes first next time."""
+        self.out.pop(job.cell.key, None)
+        self._records[job.cell.key].attempts -= 1
+        self._again.appendleft(job.cell)
+
+    def _hand_out(self, cell: Cell) -> Job:
+        record = self._records.setdefault(cell.key, Record())
+        given = self._study.resources.gpus
+        job = Job(
+            cell=cell,
+            attempt=record.attempts,
+            order=self._orders,
+            gpus=(record.gpus or given) if given else 0.0,
+            prunable=getattr(self._study.strategy, "scheduler", "none") != "none",
+        )
+        record.attempts += 1
+        self._orders += 1
+        self.out[cell.key] = job
+        return job
+
+
+def outcome_of(status: str, report: dict[str, Any]) -> Outcome:
+    """What a strategy is told."""
+    curve = tuple(report.get("curve", ()))
+    return Outcome(status=status, values=dict(report.get("values", {})), curve=curve)
+
+
+def begun_cells(store: Store, history: History, *, max_attempts: int) -> list[Cell]:
+    """Cells with attempts that did not end for good, in the order of their first hand-out."""
+    open_keys = {
+        key for key, record in history.records.items() if not record.is_final(max_attempts)
+    }
+    if not open_keys:
+        return []
+    table = store.cells([*KEY, "spec_json", "point", "suggested_by", "order", "status"])
+    table = table.filter(~pc.field("status").isin(sorted(FINAL)))
+    rows = sorted(table.to_pylist(), key=lambda row: row["order"] or 0)
+    return [cell_of(row) for row in rows if tuple(row[name] for name in KEY) in open_keys]
+
+
+def cell_of(row: dict[str, Any]) -> Cell:
+    """The cell that a row of `cells` is about."""
+    return Cell(
+        spec=NetworkSpec.from_dict(json.loads(row["spec_json"])),
+        protocol_id=row["protocol_id"],
+        seed=row["seed"],
+        point=row["point"],
+        suggested_by=row["suggested_by"],
+    )

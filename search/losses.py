@@ -1,0 +1,83 @@
+"""Attempts that left no row because their worker is gone: whose fault it was, and what it cost."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from search.cells import Job
+from search.checkpoints import Checkpoints
+from search.errors import StoreError
+from search.lease import Beat
+from search.rows import Effort, Row, cell_row, now
+from search.store import Store
+from search.study import Study
+
+LOST_IN_A_ROW = 10  # so many attempts lost with none between them that ended: the run stops
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """Why a worker did not come back.
+
+    Args:
+        cause: `crash` of the process, `memory` of the machine ran out, `node` is gone,
+            `driver` was lost.
+        text: what Ray said.
+    """
+
+    cause: Literal["crash", "memory", "node", "driver"]
+    text: str
+
+    @property
+    def status(self) -> str:
+        """A crash counts against the cell; losing the machine under it does not."""
+        return {"crash": "failed", "memory": "oom"}.get(self.cause, "preempted")
+
+
+def write_lost(job: Job, *, study: Study, store: Store, loss: Loss, wall_s: float) -> None:
+    """Store the row of an attempt that can no longer do it; what no checkpoint saved is wasted."""
+    saved_s = Checkpoints(store.storage, job.cell.cell_id).spent_s(job.attempt)
+    ended = now()
+    effort = Effort(
+        started_at=ended - timedelta(seconds=wall_s),
+        ended_at=ended,
+        wall_s=wall_s,
+        wasted_s=max(wall_s - saved_s, 0.0),
+        fraction=job.gpus or float(study.resources.cpus),
+    )
+    facts: Row = {"error_type": loss.cause, "error_text": loss.text[:500]}
+    row = cell_row(job, study, status=loss.status, effort=effort, facts=facts)
+    store.write_attempt(job, row, [])
+
+
+def stored_status(job: Job, store: Store) -> str | None:
+    """Status in the attempt's own file; None if there is no whole one."""
+    name = f"{job.cell.cell_id}-{job.attempt}.parquet"
+    try:
+        return store.read_part("cells", name, ["status"])["status"][0].as_py()
+    except (FileNotFoundError, StoreError):
+        return None
+
+
+def account_for(
+    previous: Beat, *, study: Study, store: Store, known: set[tuple[tuple[str, str, int], int]]
+) -> int:
+    """Write rows for what was running when the last driver was lost.
+
+    Args:
+        previous: its last heartbeat.
+        known: (cell, attempt) of the rows that are there.
+
+    Returns:
+        How many attempts were lost.
+    """
+    lost = 0
+    for running in previous.running.values():
+        job = Job.from_json(running.job)
+        if (job.cell.key, job.attempt) not in known:
+            text = f"driver on {previous.hostname}, pid {previous.pid}"
+            wall_s = max(previous.life_s - running.since_s, 0.0)
+            loss = Loss(cause="driver", text=text)
+            write_lost(job, study=study, store=store, loss=loss, wall_s=wall_s)
+            lost += 1
+    return lost

@@ -1,0 +1,122 @@
+"""The networks of a study, told apart and priced once, so that no resume does it again."""
+
+import io
+import random
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from search.cells import Cell, Key
+from search.errors import StudyError
+from search.storage import Storage
+from search.study import Exhaustive, Study
+from stacnet.cost import cost
+
+FILE = "manifest.parquet"
+LARGEST = 200_000  # points; a sampled study of a larger space goes without a manifest
+MANIFEST = pa.schema(
+    [
+        pa.field("point", pa.int64(), metadata={"description": "first index of the network"}),
+        pa.field("network_id", pa.string(), metadata={"description": "hash of the network"}),
+        pa.field("params", pa.int64(), metadata={"unit": "parameters"}),
+        pa.field("macs", pa.int64(), metadata={"unit": "MACs"}),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The distinct networks of a space that meet its bounds.
+
+    Args:
+        points: index of each in the space.
+        network_ids: of each.
+    """
+
+    points: tuple[int, ...]
+    network_ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+def load_or_make(storage: Storage, study: Study) -> Manifest | None:
+    """The study's manifest; None for a sampled study of a space too large to list."""
+    if study.space.size() > LARGEST and not isinstance(study.strategy, Exhaustive):
+        return None
+    if not storage.exists(FILE):
+        sink = io.BytesIO()
+        pq.write_table(_make(study), sink)
+        storage.write(FILE, sink.getvalue())
+    return load(storage)
+
+
+def load(storage: Storage) -> Manifest | None:
+    """The manifest as stored, or None."""
+    try:
+        table = pq.read_table(pa.BufferReader(storage.read(FILE)), columns=["point", "network_id"])
+    except FileNotFoundError:
+        return None
+    return Manifest(tuple(table["point"].to_pylist()), tuple(table["network_id"].to_pylist()))
+
+
+def planned(study: Study, manifest: Manifest, *, known: Set[Key]) -> Iterator[Cell]:
+    """The cells of an exhaustive study in its shuffled order, without the known ones.
+
+    A network is built only when its turn comes.
+    """
+    assert isinstance(study.strategy, Exhaustive)
+    seeds, protocol_id = study.seeds, study.protocol.protocol_id
+    order = list(range(len(manifest) * len(seeds)))
+    random.Random(study.strategy.shuffle_seed).shuffle(order)  # part of it is an unbiased sample
+    for index in order:
+        network, number = divmod(index, len(seeds))
+        if (manifest.network_ids[network], protocol_id, seeds[number]) not in known:
+            point = manifest.points[network]
+            spec = study.space.spec(point)
+            yield Cell(spec=spec, protocol_id=protocol_id, seed=seeds[number], point=point)
+
+
+def meets_bounds(study: Study, *, params: int, macs: int) -> bool:
+    """Whether a network of this cost is within the space's bounds."""
+    space = study.space
+    vanilla = cost(space.base)
+    within_params = (
+        space.max_params_ratio is None or params <= space.max_params_ratio * vanilla.params
+    )
+    within_macs = space.max_macs_ratio is None or macs <= space.max_macs_ratio * vanilla.macs
+    return within_params and within_macs
+
+
+def is_bounded(study: Study) -> bool:
+    """Whether networks must be priced before they are trained."""
+    return study.space.max_params_ratio is not None or study.space.max_macs_ratio is not None
+
+
+def _make(study: Study) -> pa.Table:
+    points = study.space.first_index
+    prices = {}
+    if is_bounded(study):
+        prices = {i: cost(study.space.spec(point)) for i, point in points.items()}
+        points = {
+            i: point
+            for i, point in points.items()
+            if meets_bounds(study, params=prices[i].params, macs=prices[i].macs)
+        }
+    if not points:
+        raise StudyError(
+            f"bounds must leave at least one network, got max_params_ratio="
+            f"{study.space.max_params_ratio} max_macs_ratio={study.space.max_macs_ratio}"
+        )
+    rows = [
+        {
+            "point": point,
+            "network_id": i,
+            "params": prices[i].params if i in prices else None,
+            "macs": prices[i].macs if i in prices else None,
+        }
+        for i, point in points.items()
+    ]
+    return pa.Table.from_pylist(rows, schema=MANIFEST)

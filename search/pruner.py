@@ -1,0 +1,113 @@
+"""Early stopping: asynchronous halving and the median rule, rebuilt from stored curves.
+
+Ray Tune's own schedulers keep their rungs in memory and forget them on a restart, and cannot run in
+a replay without Ray; these hold nothing but curves.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from statistics import fmean, median
+from typing import Protocol, assert_never
+
+from search.errors import StudyError
+from search.study import Exhaustive, Study
+
+REDUCTION = 3  # one in so many goes on at each rung (Li et al. 2020, ASHA)
+GRACE_EPOCHS = 1
+MEDIAN_SAMPLES = 3  # the median rule keeps still before it has seen so many cells
+
+
+class Pruner(Protocol):
+    """Decides from a curve of validation accuracies whether a cell is worth going on."""
+
+    def should_stop(self, cell_id: str, curve: Sequence[float]) -> bool:
+        """Whether to stop after the last epoch of the curve, which is remembered."""
+        ...
+
+
+class Never:
+    """Every cell is trained to its end."""
+
+    def should_stop(self, cell_id: str, curve: Sequence[float]) -> bool:
+        """No."""
+        return False
+
+
+class Halving:
+    """Asynchronous successive halving (ASHA): at each rung only the best third so far goes on.
+
+    Args:
+        epochs: of a whole training.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        rung, self._rungs = GRACE_EPOCHS, dict[int, dict[str, float]]()
+        while rung < epochs:
+            self._rungs[rung] = {}
+            rung *= REDUCTION
+
+    def should_stop(self, cell_id: str, curve: Sequence[float]) -> bool:
+        """Whether the cell is outside the best share at one of the rungs it reached just now."""
+        for epoch, seen in self._rungs.items():
+            if epoch <= len(curve):
+                seen[cell_id] = curve[epoch - 1]
+        seen = self._rungs.get(len(curve))
+        if not seen:
+            return False
+        ranked = sorted(seen.values(), reverse=True)
+        return curve[-1] < ranked[len(ranked) // REDUCTION]
+
+
+class Median:
+    """The median rule (Golovin et al. 2017): stop what is below the median of the others' means."""
+
+    def __init__(self) -> None:
+        self._curves: dict[str, tuple[float, ...]] = {}
+
+    def should_stop(self, cell_id: str, curve: Sequence[float]) -> bool:
+        """Whether the cell's best is below the median of the running means at this epoch."""
+        self._curves[cell_id] = tuple(curve)
+        epoch = len(curve)
+        others = [
+            fmean(other[:epoch])
+            for name, other in self._curves.items()
+            if name != cell_id and len(other) >= epoch
+        ]
+        if epoch <= GRACE_EPOCHS or len(others) < MEDIAN_SAMPLES:
+            return False
+        return max(curve) < median(others)
+
+
+def make_pruner(study: Study, curves: Iterable[tuple[str, Sequence[float]]] = ()) -> Pruner:
+    """The study's scheduler, having seen these curves (cell id, validation accuracies).
+
+    Raises:
+        StudyError: the objectives do not allow it.
+    """
+    strategy = study.strategy
+    scheduler = "none" if isinstance(strategy, Exhaustive) else strategy.scheduler
+    if scheduler != "none" and [goal.metric for goal in study.objectives] != ["val_acc"]:
+        raise StudyError(
+            f"scheduler {scheduler} needs val_acc as its only objective (it ranks unfinished "
+            f"networks by one curve), got {[goal.metric for goal in study.objectives]}"
+        )
+    match scheduler:
+        case "none":
+            return Never()
+        case "asha":
+            pruner = Halving(study.protocol.epochs)
+        case "median":
+            pruner = Median()
+        case _:
+            assert_never(scheduler)
+    for cell_id, curve in curves:
+        pruner.should_stop(cell_id, curve)
+    return pruner
+
+
+def stored_curves(rows: Iterable[dict]) -> list[tuple[str, list[float]]]:
+    """Curves of rows of `epochs` in the order of their epochs."""
+    curves = defaultdict(list)
+    for row in rows:
+        curves[f"{row['network_id']}-{row['protocol_id']}-{row['seed']}"].append(row["val_acc"])
+    return list(curves.items())

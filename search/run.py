@@ -1,0 +1,175 @@
+"""Runs what a study owes: one path for search, resume, extend and finalists."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from search.compact import BATCH, Merger, merge_all, merge_loose
+from search.driver import Desk
+from search.lease import Lease
+from search.ledger import History, Ledger, begun_cells
+from search.losses import account_for
+from search.plan import Plan, make_plan
+from search.progress import Progress, Tally
+from search.pruner import make_pruner, stored_curves
+from search.store import Store
+from search.study import Study
+from search.trainable import CellTrainable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a run is carried out; nothing of it changes results.
+
+    Args:
+        address: Ray cluster to use; None starts Ray here.
+        budget_s: end this run, not the study, after so many seconds.
+        progress: whether to show it on stderr.
+        trainable: what a slot runs.
+    """
+
+    address: str | None = None
+    budget_s: float | None = None
+    progress: bool = True
+    trainable: type[CellTrainable] = CellTrainable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """How a run ended.
+
+    Args:
+        finished: whether the study owes nothing any more.
+        ended: attempts that ended in this run.
+        reason: why it stopped before the end; empty if it did not.
+    """
+
+    finished: bool
+    ended: int
+    reason: str
+
+
+def search(study: Study, out: str | Path, *, options: Options, reuse_from: str = "") -> Summary:
+    """Begin a study, or go on with it.
+
+    Raises:
+        StudyError: another driver is at work, the folder holds another study, the storage fails.
+    """
+    store = Store(out)
+    if store.exists():
+        store.begin(study)  # refuses another one before anything is touched
+    with _driving(store) as lease:
+        store.begin(study)
+        return _run(store, lease, options)
+
+
+def resume(out: str | Path, *, options: Options) -> Summary:
+    """Run what is still owed.
+
+    Raises:
+        StudyError: there is no study, another driver is at work, the storage fails.
+    """
+    store = Store(out)
+    store.study()
+    with _driving(store) as lease:
+        return _run(store, lease, options)
+
+
+@contextmanager
+def _driving(store: Store) -> Iterator[Lease]:
+    lease = Lease(store.storage)
+    try:
+        yield lease
+    finally:
+        lease.release()
+
+
+def _run(store: Store, lease: Lease, options: Options) -> Summary:
+    study = store.study()
+    history = _history(store, study, lease)
+    plan = make_plan(store, study, history)
+    desk = _desk(store, study, lease, history=history, plan=plan)
+    if not desk.owes():
+        return Summary(finished=True, ended=0, reason="")
+    tally = _tally(store, study, history, plan)
+    with ExitStack() as stack:
+        merger = Merger(store)
+        desk.watchers.append(merger)
+        stack.callback(merger.close)
+        if options.progress:
+            progress = Progress(tally)
+            desk.watchers.append(progress)
+            stack.callback(progress.close)
+        _carry_out(desk, options)
+    if desk.trouble is not None:
+        raise desk.trouble
+    finished = not desk.reason
+    if finished:
+        merge_all(store)
+    return Summary(finished=finished, ended=desk.ended, reason=desk.reason)
+
+
+def _carry_out(desk: Desk, options: Options) -> None:
+    from search.ray_session import ray_session
+    from search.tuner import run_shard
+
+    with ray_session(options.address), _signals(desk):
+        if options.budget_s is not None:
+            desk.deadline = time.monotonic() + options.budget_s
+        while not desk.reason and desk.owes():
+            run_shard(desk, trainable=options.trainable)
+
+
+def _history(store: Store, study: Study, lease: Lease) -> History:
+    history = History(store)
+    if lease.previous is not None and account_for(
+        lease.previous, study=study, store=store, known=history.attempts
+    ):
+        history = History(store)
+    if len(store.loose("cells")) >= BATCH:
+        merge_loose(store)
+    return history
+
+
+def _desk(store: Store, study: Study, lease: Lease, *, history: History, plan: Plan) -> Desk:
+    curves = []
+    if getattr(study.strategy, "scheduler", "none") != "none":
+        curves = stored_curves(store.epochs().to_pylist())
+    begun = begun_cells(store, history, max_attempts=study.max_attempts)
+    return Desk(
+        store=store,
+        study=study,
+        ledger=Ledger(study, plan.strategy, history=history, begun=begun),
+        lease=lease,
+        pruner=make_pruner(study, curves),
+        watchers=[],
+    )
+
+
+def _tally(store: Store, study: Study, history: History, plan: Plan) -> Tally:
+    objective = study.objectives[0]
+    tally = Tally(objective=objective, total=plan.total)
+    tally.ended = len(history.final(study.max_attempts))
+    return tally
+
+
+@contextmanager
+def _signals(desk: Desk) -> Iterator[None]:
+    """SIGTERM and SIGINT end the run in order. Inside of `ray_session`: Ray sets its own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        desk.stop(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

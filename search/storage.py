@@ -1,0 +1,177 @@
+"""Bytes under a folder, on a local disk or in an object store, written all or not at all."""
+
+import errno
+import os
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from pyarrow import fs
+
+from search.errors import StorageError
+
+_T = TypeVar("_T")
+PATIENCE_S = 60.0  # how long a storage that fails is tried again
+FIRST_PAUSE_S = 0.1
+# Waiting does not help against these.
+FINAL_ERRNOS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
+)
+
+
+class Storage:
+    """A folder by its address: a local path, or `s3://bucket/prefix`.
+
+    S3 takes its endpoint, region and credentials from the standard AWS environment variables.
+    An operation that fails is tried again for about a minute.
+
+    Args:
+        path: local path or address; made when first written.
+
+    Raises:
+        StorageError: every method, when the storage refuses or keeps failing.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        text = str(path)
+        self.is_local = "://" not in text
+        if self.is_local:
+            self.address = str(Path(text).expanduser().absolute())
+            self._files, self._root = fs.LocalFileSystem(), self.address
+        elif text.startswith("s3://"):
+            self.address = text.rstrip("/")
+            self._files, self._root = _s3(), self.address.removeprefix("s3://")
+        else:
+            raise StorageError(f"storage must be a local path or s3://bucket/prefix, got {text}")
+
+    def read(self, name: str) -> bytes:
+        """The whole file.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+
+        def once() -> bytes:
+            with self._files.open_input_stream(self._at(name)) as stream:
+                return stream.read()
+
+        return self._patiently(once, f"read {name}")
+
+    def write(self, name: str, data: bytes) -> None:
+        """Replace the file: a reader sees the old bytes or the new ones, also after a crash."""
+        once = self._write_local if self.is_local else self._put
+        self._patiently(lambda: once(name, data), f"write {name}")
+
+    def upload(self, name: str, source: Path) -> None:
+        """Put a local file there, a piece at a time; whole or not at all, like `write`."""
+
+        def once() -> None:
+            hidden = PurePosixPath(name).with_name(f".{PurePosixPath(name).name}")
+            target = self._at(str(hidden) if self.is_local else name)
+            with source.open("rb") as file, self._files.open_output_stream(target) as stream:
+                while piece := file.read(1 << 22):
+                    stream.write(piece)
+            if self.is_local:
+                _sync(target)
+                os.replace(target, self._at(name))
+
+        self._patiently(once, f"write {name}")
+
+    def names(self, folder: str = "") -> list[str]:
+        """Names of the files and folders in a folder, sorted, but for hidden ones (leading dot)."""
+        selector = fs.FileSelector(self._at(folder), allow_not_found=True)
+        found = self._patiently(lambda: self._files.get_file_info(selector), f"list {folder}")
+        names = (PurePosixPath(info.path).name for info in found)
+        return sorted(name for name in names if not name.startswith("."))
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file of that name."""
+        info = self._patiently(lambda: self._files.get_file_info(self._at(name)), f"find {name}")
+        return info.type == fs.FileType.File
+
+    def delete(self, name: str) -> None:
+        """Remove a file; it may be gone already."""
+
+        def once() -> None:
+            try:
+                self._files.delete_file(self._at(name))
+            except FileNotFoundError:
+                return
+
+        self._patiently(once, f"delete {name}")
+
+    def delete_folder(self, folder: str) -> None:
+        """Remove a folder with what it holds; it may be gone already."""
+
+        def once() -> None:
+            try:
+                self._files.delete_dir(self._at(folder))
+            except FileNotFoundError:
+                return
+
+        self._patiently(once, f"delete {folder}")
+
+    def _at(self, name: str) -> str:
+        return f"{self._root}/{name}" if name else self._root
+
+    def _write_local(self, name: str, data: bytes) -> None:
+        target = Path(self._at(name))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        hidden = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+        try:
+            with hidden.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(hidden, target)
+        finally:
+            hidden.unlink(missing_ok=True)
+
+    def _put(self, name: str, data: bytes) -> None:
+        with self._files.open_output_stream(self._at(name)) as stream:  # one PUT at close
+            stream.write(data)
+
+    def _patiently(self, once: Callable[[], _T], what: str) -> _T:
+        started, pause = time.monotonic(), FIRST_PAUSE_S
+        while True:
+            try:
+                return once()
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                spent = time.monotonic() - started
+                if error.errno in FINAL_ERRNOS or spent > PATIENCE_S:
+                    raise StorageError(_sentence(self.address, what, error)) from error
+            time.sleep(pause)
+            pause = min(2 * pause, 5.0)
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sentence(address: str, what: str, error: OSError) -> str:
+    rule = {
+        errno.ENOSPC: "disk must have space",
+        errno.EDQUOT: "disk quota must have space",
+        errno.EROFS: "storage must be writable",
+        errno.EACCES: "storage must be permitted",
+        errno.EPERM: "storage must be permitted",
+    }.get(error.errno or 0, "storage must answer")
+    return f"{address}: {rule}, could not {what}: {error}"
+
+
+def _s3() -> fs.FileSystem:
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+    scheme, _, host = endpoint.rpartition("://")
+    place = {"endpoint_override": host, "scheme": scheme or "https"} if host else {}
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if region:
+        place["region"] = region
+    return fs.S3FileSystem(allow_delayed_open=True, **place)  # small files in one PUT

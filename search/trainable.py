@@ -1,0 +1,80 @@
+"""A slot of Ray Tune: an actor that trains one cell after the other."""
+
+from functools import lru_cache
+from typing import Any
+
+from ray import tune
+
+from search.cellrun import CellRun, TrainerLike
+from search.cells import Job
+from search.machine import cap_gpu_memory
+from search.store import Store
+from search.study import Study
+
+SLICE_S = 5.0  # how long a stop waits at most
+
+
+class CellTrainable(tune.Trainable):
+    """Trains the cell that its config names; the row is written here, not by the driver.
+
+    A subclass may give another training run with `make_trainer`.
+    """
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        """CPU cores and share of a GPU."""
+        needs = {"CPU": config["cpus"]} | ({"GPU": config["gpus"]} if config["gpus"] else {})
+        return tune.PlacementGroupFactory([needs])
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Take the first cell."""
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next cell."""
+        self._job_text, self._store_address = new_config["job"], new_config["store"]
+        self._run: CellRun | None = None
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train for a few seconds."""
+        return self._current().advance(SLICE_S)
+
+    def stop_cell(self, status: str) -> None:
+        """End the cell as `pruned` or `preempted`; the next step reports it."""
+        self._current().stop(status)
+
+    def make_trainer(self, job: Job, study: Study) -> TrainerLike:
+        """The training run of a cell."""
+        from stacnet.data.images import load
+        from stacnet.train import Trainer
+
+        return Trainer(
+            job.cell.spec,
+            study.protocol,
+            load(study.protocol.data),
+            seed=job.cell.seed,
+            device="cuda" if job.gpus else "cpu",
+            threads=study.resources.cpus,
+        )
+
+    def cleanup(self) -> None:
+        """The actor is about to go: an unfinished cell keeps its checkpoint."""
+        if self._run is not None:
+            self._run.stop("preempted")
+
+    def _current(self) -> CellRun:
+        if self._run is None:
+            job = Job.from_json(self._job_text)
+            store, study = _opened(self._store_address)
+            cap_gpu_memory(job.gpus)
+            self._run = CellRun(
+                job, store=store, study=study, make_trainer=lambda: self.make_trainer(job, study)
+            )
+        return self._run
+
+
+@lru_cache(maxsize=2)
+def _opened(address: str) -> tuple[Store, Study]:
+    store = Store(address)
+    return store, store.study()

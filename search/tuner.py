@@ -1,0 +1,174 @@
+"""Ray Tune as the muscle: a disposable run that executes what the desk hands out."""
+
+import os
+import re
+import shutil
+import tempfile
+from typing import Any
+
+import ray
+from ray import tune
+from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
+from ray.tune.search import Searcher
+
+from search.cells import Job
+from search.driver import Desk
+from search.errors import StudyError
+from search.losses import Loss
+from search.trainable import CellTrainable
+
+SHARD = 1500  # trials per Tune run: its driver slows down and grows with their number
+ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_RESULT_BUFFER_LENGTH": "1",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+_NODE_DEATH = re.compile(r"node (has )?(died|failure)|node .{0,80}(terminated|dead)", re.I)
+
+
+class Asker(Searcher):
+    """Gives Tune the desk's next job. Has no state that Tune would have to save."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        """A config, None to wait, or FINISHED; a fault ends the run in order, not Tune's loop."""
+        try:
+            job = self._desk.next_job(trial_id)
+        except Exception as error:
+            self._desk.stop("trouble", StudyError(f"no next network: {error}"))
+            job = "done"
+        if isinstance(job, Job):
+            resources = {"cpus": self._desk.study.resources.cpus, "gpus": job.gpus}
+            return {"job": job.to_json(), "store": self._desk.store.address, **resources}
+        return None if job == "wait" else Searcher.FINISHED
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Told by the callback instead, which knows the trial."""
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """The store is the truth; there is nothing to save."""
+
+    def __reduce__(self) -> tuple:
+        return Searcher, ()
+
+
+class Teller(tune.Callback):
+    """Tells the desk what happened to Tune's trials."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
+        """Pass on a stop; about ten times a second, more often while results come in."""
+        desk = self._desk
+        names = set(desk.to_stop())
+        for trial in trials if names else ():
+            if trial.trial_id in names:
+                trial.temporary_state.ray_actor.stop_cell.remote("preempted")
+        for watcher in desk.watchers:
+            watcher.tick(len(desk.running))
+
+    def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        """A worker has it."""
+        self._desk.started(trial.trial_id)
+
+    def on_trial_result(
+        self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """A slice is over. A status from the desk reaches the worker before the next slice."""
+        status = self._desk.reported(trial.trial_id, result)
+        if status is not None:
+            trial.temporary_state.ray_actor.stop_cell.remote(status)
+
+    def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        """The worker died, or raised."""
+        error = trial.get_pickled_error()
+        self._desk.lost(trial.trial_id, loss_of(error), cause_of(error))
+
+    def __reduce__(self) -> tuple:
+        return tune.Callback, ()
+
+
+class Ender(tune.Stopper):
+    """Ends the Tune run when the desk says so."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether nothing runs any more that could still write its checkpoint."""
+        return self._desk.must_end()
+
+    def __reduce__(self) -> tuple:
+        return tune.stopper.NoopStopper, ()
+
+
+def run_shard(desk: Desk, *, trainable: type[CellTrainable]) -> None:
+    """One Tune run of at most `SHARD` trials, in a folder of its own that is removed."""
+    os.environ.update(ENVIRONMENT)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(pending_trials(desk))
+    folder = tempfile.mkdtemp(prefix="stac-tune-")
+    try:
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=Asker(desk),
+                num_samples=SHARD,
+                reuse_actors=True,
+                trial_name_creator=_name,
+                trial_dirname_creator=_name,
+            ),
+            run_config=tune.RunConfig(
+                name="run",
+                storage_path=folder,
+                stop=Ender(desk),
+                callbacks=[Teller(desk)],
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                failure_config=tune.FailureConfig(max_failures=0),
+                verbose=0,
+            ),
+        )
+        tuner.fit()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def pending_trials(desk: Desk) -> int:
+    """How many trials may wait for a slot: enough to fill the cluster, and to make it grow."""
+    per_trial = max(desk.study.resources.cpus, 1)
+    return max(16, int(1.1 * ray.cluster_resources().get("CPU", 1.0) / per_trial))
+
+
+def loss_of(error: Exception | None) -> Loss:
+    """Whose fault it was, by what Ray says of the dead actor."""
+    text = " ".join(str(error).split())
+    if isinstance(error, OutOfMemoryError) or "running low on memory" in text:
+        return Loss(cause="memory", text=text)
+    if isinstance(error, RayActorError) and (error.preempted or _NODE_DEATH.search(text)):
+        return Loss(cause="node", text=text)
+    return Loss(cause="crash", text=text)
+
+
+def cause_of(error: Exception | None) -> Exception | None:
+    """What the worker raised, if it raised."""
+    return error.cause if isinstance(error, RayTaskError) else error
+
+
+def _name(trial: Any) -> str:
+    return trial.trial_id
