@@ -1,0 +1,226 @@
+"""Picks against the stored frontier: read, split the seeds, judge every predictor, in one value.
+
+Shapes: N networks, S seeds.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from analysis.agreement import holm, noise_ceiling
+from analysis.candidates import Candidates, candidates
+from analysis.comparison import Comparison, Contrast, Costs, Judged, RandomPick
+from analysis.judge import Bench, judge
+from analysis.picks import Pick, Picks, check_picks, picks_from_json
+from analysis.results import COLUMNS, Results, results_from_table
+from analysis.trained import training_picks
+from search.rows import study_and_space_id
+from search.store import Store
+from search.study import Exhaustive, Study
+
+EPOCH_COLUMNS = ("network_id", "protocol_id", "seed", "epoch", "val_acc", "cum_s")
+
+
+def compare(store: Store, *, picks_file: str | None = None, allow_leak: bool = False) -> Comparison:
+    """Judge the study's picks, and the baselines that training results allow.
+
+    Args:
+        picks_file: picks.json; by default the one in the study's folder.
+        allow_leak: judge picks that have seen the results, too.
+
+    Raises:
+        ValueError: no picks, picks of another space, nothing trained, a bad table.
+    """
+    study = store.study()
+    among = candidates(study.space)
+    source, picks = read_picks(store, picks_file)
+    _, space_id = study_and_space_id(study)
+    check_picks(picks, space_id=space_id, among=among, source=source, allow_leak=allow_leak)
+    results = results_from_table(
+        store.cells(COLUMNS), protocol_id=study.protocol.protocol_id, known=among.network_ids
+    )
+    spent = store.cells(["device_s"], all_attempts=True)["device_s"]
+    search_s = float(np.nansum(spent.to_numpy()))
+    epochs = store.epochs(EPOCH_COLUMNS)
+    return judge_all(study, among, results, picks, epochs=epochs, search_s=search_s)
+
+
+def read_picks(store: Store, picks_file: str | None) -> tuple[str, Picks]:
+    """Name of the file and what is in it.
+
+    Raises:
+        ValueError: there is no such file, or it does not fit.
+    """
+    source = picks_file or f"{store.address}/picks.json"
+    try:
+        if picks_file is None:
+            text = store.storage.read("picks.json")
+        else:
+            with open(picks_file, "rb") as file:
+                text = file.read()
+    except FileNotFoundError:
+        raise ValueError(
+            f"{source}: no picks here yet; make them with `stac classrepsim {store.address}`"
+        ) from None
+    return source, picks_from_json(text, source=source)
+
+
+def judge_all(
+    study: Study,
+    among: Candidates,
+    results: Results,
+    picks: Picks,
+    *,
+    epochs: pa.Table,
+    search_s: float,
+) -> Comparison:
+    """The comparison from values, without a store.
+
+    Raises:
+        ValueError: nothing was trained.
+    """
+    seeds_a, seeds_b, fresh = split_seeds(study.seeds, results.seeds)
+    bench = make_bench(study, among, results)
+    trial_s = results.device_s / results.cells if results.cells else float("nan")
+    trained_picks = training_picks(among, bench, results, epochs, seeds_a=seeds_a)
+    judged = [
+        judge(bench, pick, search_s=search_s, trial_s=trial_s)
+        for pick in _primary_first(picks, trained_picks)
+    ]
+    vanilla_row = results.row.get(study.space.base.network_id)
+    study_id, space_id = study_and_space_id(study)
+    return Comparison(
+        study=study.name,
+        study_id=study_id,
+        space_id=space_id,
+        protocol_id=study.protocol.protocol_id,
+        metric="test accuracy" if results.has_test else "validation accuracy",
+        primary_rule=study.primary_rule,
+        margin=study.margin,
+        seeds_a=seeds_a,
+        seeds_b=seeds_b + fresh,
+        networks=len(among),
+        trained=int(np.isfinite(bench.measure_N).sum()),
+        planned_cells=planned_cells(study, among),
+        cells=results.cells,
+        seed_sd=bench.paired_sd,
+        mean_accuracy=float(np.nanmean(bench.measure_N)),
+        noise_ceiling=noise_ceiling(_study_seeds(results, seeds_a + seeds_b)),
+        best=bench.network(bench.best, "best of the search"),
+        vanilla=None if vanilla_row is None else bench.network(vanilla_row, "vanilla"),
+        random=random_pick(bench),
+        judged=tuple(_adjusted(judged)),
+        contrasts=tuple(contrasts(bench, judged, vanilla_row)),
+        fronts=tuple(bench.fronts.values()),
+        costs=Costs(
+            search_s=search_s, cells=results.cells, vanilla_s=picks.vanilla_s, look_s=picks.look_s
+        ),
+        missing=tuple(_missing(study, among, bench, judged)),
+    )
+
+
+def split_seeds(
+    planned: Sequence[int], found: Sequence[int]
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Seeds A (select), B (measure), and fresh ones (finalists, measure too).
+
+    A is the first half of the study's seeds; with a single one A and B are the same, and no
+    verdict follows from it.
+    """
+    ours = tuple(sorted(set(planned) & set(found))) or tuple(sorted(found))
+    fresh = tuple(sorted(set(found) - set(ours)))
+    half = max(1, len(ours) // 2)
+    return ours[:half], ours[half:] or ours[:half], fresh
+
+
+def make_bench(study: Study, among: Candidates, results: Results) -> Bench:
+    """What every predictor of this study is judged on."""
+    seeds_a, seeds_b, fresh = split_seeds(study.seeds, results.seeds)
+    column = {seed: index for index, seed in enumerate(results.seeds)}
+    measured = seeds_b + fresh if seeds_b != seeds_a or not fresh else fresh
+    return Bench(
+        results=results,
+        select_NA=results.val_NS[:, [column[s] for s in seeds_a]],
+        measure_NB=results.test_NS[:, [column[s] for s in seeds_b]],
+        paired_NB=results.test_NS[:, [column[s] for s in measured]],
+        cells_NT=among.cells_NT,
+        margin=study.margin,
+        chance=1 / study.space.base.classes,
+        num_seeds=len(results.seeds),
+    )
+
+
+def random_pick(bench: Bench) -> RandomPick:
+    """Expectation over one network drawn at random, exact."""
+    known_N = bench.measure_N[np.isfinite(bench.measure_N)]
+    at_most = np.searchsorted(np.sort(known_N), known_N, side="right")
+    return RandomPick(
+        regret=float(bench.measure_N[bench.best] - known_N.mean()),
+        percentile=float(100 * at_most.mean() / len(known_N)),
+        accuracy=float(known_N.mean()),
+        accuracy_sd=float(known_N.std()),
+    )
+
+
+def contrasts(
+    bench: Bench, judged: Sequence[Judged], vanilla_row: int | None
+) -> Iterator[Contrast]:
+    """The primary pick against what a reader asks about first."""
+    pick = bench.results.row[judged[0].network.network_id]
+    if vanilla_row is not None:
+        yield bench.contrast("pick minus vanilla", pick, vanilla_row)
+        yield bench.contrast("best minus vanilla", bench.best, vanilla_row)
+    for other in judged[1:]:
+        row = bench.results.row[other.network.network_id]
+        if other.family in ("control", "reference", "training"):
+            yield bench.contrast(f"pick minus pick of {other.name}", pick, row)
+
+
+def planned_cells(study: Study, among: Candidates) -> int:
+    """How many cells the study is made of."""
+    networks = (
+        len(among)
+        if isinstance(study.strategy, Exhaustive)
+        else min(study.strategy.trials, len(among))
+    )
+    return networks * len(study.seeds)
+
+
+def _primary_first(picks: Picks, more: Sequence[Pick]) -> list[Pick]:
+    primary = picks.find(picks.primary_rule)
+    if primary is None:
+        raise ValueError(f"picks must hold the primary rule {picks.primary_rule}, got none")
+    return [primary, *(pick for pick in (*picks.picks, *more) if pick is not primary)]
+
+
+def _adjusted(judged: Sequence[Judged]) -> Iterator[Judged]:
+    """Holm over the secondary predictors; the primary stands for itself."""
+    yield judged[0]
+    ranking = holm([float(np.fmax(j.tau_p, j.tau_p_random_map)) for j in judged[1:]])
+    equivalence = holm([j.equivalence_p for j in judged[1:]])
+    for one, tau_p, equivalence_p in zip(judged[1:], ranking, equivalence, strict=True):
+        yield replace(one, tau_p_holm=tau_p, equivalence_p_holm=equivalence_p)
+
+
+def _study_seeds(results: Results, seeds: Sequence[int]) -> np.ndarray:
+    columns = [results.seeds.index(seed) for seed in dict.fromkeys(seeds)]
+    return results.test_NS[:, columns]
+
+
+def _missing(
+    study: Study, among: Candidates, bench: Bench, judged: Sequence[Judged]
+) -> Iterator[str]:
+    planned = planned_cells(study, among)
+    if bench.results.cells < planned:
+        yield f"The search is not finished: {bench.results.cells} of {planned} cells are trained."
+    if bench.num_seeds == 1:
+        yield "One seed only: the best is selected and measured on the same runs."
+    if not bench.results.has_test:
+        yield "There is no test accuracy; validation accuracy is judged instead."
+    if "latency" not in bench.fronts:
+        yield "Latency was not measured; there is no frontier in (accuracy, latency)."
+    for one in judged:
+        if np.isnan(one.network.accuracy.value):
+            yield f"The pick of {one.name} was not trained; it has no regret."

@@ -1,0 +1,59 @@
+"""Baselines that have seen training results: best uniform scale, one epoch of training.
+
+Shapes: N networks.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from analysis.candidates import Candidates
+from analysis.judge import Bench
+from analysis.picks import Pick, make_pick
+from analysis.results import Results
+
+
+def training_picks(
+    among: Candidates,
+    bench: Bench,
+    results: Results,
+    epochs: pa.Table,
+    *,
+    seeds_a: Sequence[int],
+) -> list[Pick]:
+    """Baselines that see training results of seeds A: best uniform scale, one epoch of training."""
+    seen = hashlib.sha256(np.ascontiguousarray(bench.select_NA).tobytes()).hexdigest()[:16]
+    trial_s = results.device_s / max(1, results.cells)
+    uniform_N = (among.cells_NT == among.cells_NT[:, :1]).all(1)
+    score_N = np.where(uniform_N, bench.select_N, np.nan)
+    made = []
+    if np.isfinite(score_N).any():
+        cost_s = float(np.isfinite(bench.select_NA[uniform_N]).sum()) * trial_s
+        made.append(
+            make_pick("best uniform scale", "training", score_N, among, cost_s=cost_s,
+                      frontier_seen=seen)
+        )  # fmt: skip
+    one_N, one_s = first_epoch(among, results, epochs, seeds_a=seeds_a)
+    if np.isfinite(one_N).any():
+        made.append(
+            make_pick("one epoch", "training", one_N, among, cost_s=one_s, frontier_seen=seen)
+        )
+    return made
+
+
+def first_epoch(
+    among: Candidates, results: Results, epochs: pa.Table, *, seeds_a: Sequence[int]
+) -> tuple[np.ndarray, float]:
+    """Validation accuracy after one epoch, mean over seeds A: (N,); and what that took, s."""
+    total_N, count_N, seconds = np.zeros(len(among)), np.zeros(len(among)), 0.0
+    wanted = set(seeds_a)
+    for row in epochs.to_pylist():
+        at = results.row.get(row["network_id"])
+        if row["epoch"] == 1 and at is not None and row["seed"] in wanted:
+            total_N[at] += row["val_acc"]
+            count_N[at] += 1
+            seconds += row["cum_s"] or 0.0
+    mean_N = np.divide(total_N, count_N, out=np.full(len(among), np.nan), where=count_N > 0)
+    return mean_N, seconds
