@@ -5,7 +5,7 @@ import math
 from analysis.agreement import Interval, seeds_needed
 from analysis.comparison import Choice, Ranking, Verdict
 
-ALPHA = 0.01  # of the ranking: a useless predictor is called so in 99 % of studies
+ALPHA = 0.025  # of the ranking: two-sided, so a useless predictor is called so in 97.5 % of studies
 EQUIVALENT = 0.05  # of the choice
 FEWEST = 3  # seeds in all: with fewer there is no verdict, whatever the numbers
 

@@ -1,0 +1,115 @@
+"""Studies whose truth is planted: accuracies are written, not trained."""
+
+import numpy as np
+import pyarrow as pa
+
+from analysis.candidates import Candidates, candidates
+from search.rows import network_columns, study_and_space_id
+from search.schema import CELLS, EPOCHS
+from search.space import Space
+from search.store import Store
+from search.study import Study
+from stacnet.checkpoint import dumps
+from stacnet.protocol import Protocol, ScaleSignal
+from stacnet.resnet import build
+from stacnet.spec import resnet
+
+EPOCHS_RUN = 3
+
+
+def small_study(*, seeds: tuple[int, ...] = (0, 1), margin: float = 0.01) -> Study:
+    """36 networks: 4 x 3 x 3 scales of a patch-limited ResNet-8."""
+    data = ScaleSignal(grid=4, layouts=6, size=16, train=64, val=400, test=64)
+    return Study(
+        name="planted",
+        space=Space(
+            base=resnet(8, width=4, input_size=16, classes=8, kernels=(3, 1, 1)),
+            scales=(("off", 1, 2, 4), ("off", 1, 4), ("off", 1, 4)),
+            reductions=(4,),
+        ),
+        protocol=Protocol(data=data, epochs=EPOCHS_RUN, batch_size=32),
+        seeds=seeds,
+        margin=margin,
+    )
+
+
+def planted_accuracy(among: Candidates) -> np.ndarray:
+    """0.4, and 0.2 for each of the last two stages that looks at 4 cells or more: (N,)."""
+    return 0.4 + 0.2 * (among.cells_NT[:, 1:] >= 4).sum(1)
+
+
+def cells_table(
+    study: Study, accuracy_NS: np.ndarray, *, rows: slice = slice(None), noise_seed: int = 0
+) -> pa.Table:
+    """A complete table for these accuracies (N, S), seeds in the study's order."""
+    among = candidates(study.space)
+    study_id, space_id = study_and_space_id(study)
+    protocol_id = study.protocol.protocol_id
+    made = []
+    for n, spec in enumerate(among.specs):
+        for s, seed in enumerate(study.seeds):
+            accuracy = float(accuracy_NS[n, s])
+            made.append(
+                network_columns(spec)
+                | {
+                    "study_id": study_id,
+                    "space_id": space_id,
+                    "network_id": among.network_ids[n],
+                    "protocol_id": protocol_id,
+                    "seed": seed,
+                    "attempt": 0,
+                    "point": int(among.points_N[n]),
+                    "params": int(among.params_N[n]),
+                    "macs": int(among.macs_N[n]),
+                    "status": "complete",
+                    "epochs": EPOCHS_RUN,
+                    "val_acc_last": accuracy,
+                    "test_acc_last": accuracy,
+                    "val_loss_last": 1 - accuracy,
+                    "test_loss_last": 1 - accuracy,
+                    "device_s": 10.0,
+                    "train_s": 9.0,
+                    "order": len(made),
+                    "suggested_by": "exhaustive",
+                    "device_name": "planted",
+                    "versions": "{}",
+                }
+            )
+    return pa.Table.from_pylist(made[rows], schema=CELLS)
+
+
+def epochs_table(cells: pa.Table) -> pa.Table:
+    """Curves that rise to each cell's accuracy."""
+    made = [
+        {name: row[name] for name in ("network_id", "protocol_id", "seed", "attempt")}
+        | {
+            "epoch": epoch,
+            "train_loss": 1.0,
+            "train_acc": row["val_acc_last"] * epoch / EPOCHS_RUN,
+            "val_acc": row["val_acc_last"] * epoch / EPOCHS_RUN,
+            "val_loss": 1.0,
+            "cum_s": 3.0 * epoch,
+            "epoch_s": 3.0,
+        }
+        for row in cells.to_pylist()
+        for epoch in range(1, EPOCHS_RUN + 1)
+    ]
+    return pa.Table.from_pylist(made, schema=EPOCHS)
+
+
+def planted_store(folder: str, study: Study, *, share: float = 1.0, sd: float = 0.003) -> Store:
+    """A store with `share` of the cells, and weights of (untrained) vanilla networks."""
+    store = Store(folder)
+    store.begin(study)
+    among = candidates(study.space)
+    rng = np.random.default_rng(0)
+    noise_NS = rng.normal(0, sd, (len(among), len(study.seeds)))
+    cells = cells_table(study, planted_accuracy(among)[:, None] + noise_NS)
+    cells = cells.slice(0, max(1, round(share * cells.num_rows)))
+    store.write_merged("cells", cells)
+    store.write_merged("epochs", epochs_table(cells))
+    vanilla = study.space.base
+    for seed in study.seeds:
+        cell_id = f"{vanilla.network_id}-{study.protocol.protocol_id}-{seed}"
+        store.write_weights(cell_id, dumps(build(vanilla, seed=seed).state_dict()))
+    return store
