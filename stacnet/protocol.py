@@ -38,6 +38,8 @@ class ScaleSignal:
     kind: Literal["scalesignal"] = "scalesignal"
 
     def __post_init__(self) -> None:
+        if self.second_grid == self.grid:
+            raise ValueError(f"second_grid must be another grid, got {self.second_grid}")
         for name, grid in (("grid", self.grid), ("second_grid", self.second_grid or self.grid)):
             if grid < 2 or grid & (grid - 1):
                 raise ValueError(f"{name} must be a power of two from 2, got {name}={grid}")
