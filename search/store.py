@@ -2,14 +2,13 @@
 
 import io
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from search.cells import Job
@@ -183,25 +182,30 @@ def canonical_marked(table: pa.Table) -> pa.Table:
     That is the first complete one; if there is none, the last attempt.
     """
     table = _distinct(table, [*KEY, "attempt"])
-    attempt = pc.cast(table["attempt"], pa.int64())
-    rank = pc.if_else(pc.equal(table["status"], "complete"), attempt, pc.subtract(2**31, attempt))
-    keys = table.select(list(KEY)).append_column("rank", rank)
-    keys = keys.append_column("row", pa.array(np.arange(table.num_rows)))
-    order = [(name, "ascending") for name in (*KEY, "rank")]
-    first = keys.sort_by(order).group_by(list(KEY), use_threads=False)
-    rows = first.aggregate([("row", "first")])["row_first"]
-    marked = pc.is_in(keys["row"], value_set=rows.combine_chunks())
+    attempt_N = table["attempt"].to_numpy().astype(np.int64)
+    complete_N = table["status"].to_numpy() == "complete"
+    rank_N = np.where(complete_N, attempt_N, 2**31 - attempt_N)
+    ranked = _numbered(table, KEY).append_column("rank", pa.array(rank_N))
+    ranked = ranked.sort_by([(name, "ascending") for name in (*KEY, "rank")])
+    first = ranked.group_by(list(KEY), use_threads=False).aggregate([("row", "first")])
+    canonical_N = np.zeros(table.num_rows, bool)
+    canonical_N[first["row_first"].to_numpy()] = True
     if "is_canonical" in table.column_names:
         table = table.drop_columns(["is_canonical"])
-    return table.append_column(CELLS.field("is_canonical"), marked)
+    return table.append_column(CELLS.field("is_canonical"), pa.array(canonical_N))
 
 
-def _distinct(table: pa.Table, keys: list[str]) -> pa.Table:
+def _numbered(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    rows = pa.array(np.arange(table.num_rows))
+    return table.select(list(columns)).append_column("row", rows)
+
+
+def _distinct(table: pa.Table, keys: Sequence[str]) -> pa.Table:
     """The first of the rows that agree in `keys`."""
     if table.num_rows < 2:
         return table
-    numbered = table.select(keys).append_column("row", pa.array(np.arange(table.num_rows)))
-    rows = numbered.group_by(keys, use_threads=False).aggregate([("row", "min")])["row_min"]
+    grouped = _numbered(table, keys).group_by(list(keys), use_threads=False)
+    rows = grouped.aggregate([("row", "min")])["row_min"]
     return table if len(rows) == table.num_rows else table.take(rows)
 
 

@@ -29,7 +29,9 @@ class Listed:
 
     def ask(self) -> Answer:
         """The next one."""
-        return next(self._left, "done")
+        for cell in self._left:
+            return cell
+        return "done"
 
     def tell(self, cell: Cell, outcome: Outcome) -> None:
         """Nothing is learned."""

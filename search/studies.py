@@ -10,7 +10,7 @@ from typing import Any
 
 from search.space import Space
 from search.study import Exhaustive, Sampled, Study, study_from_json
-from stacnet.protocol import Digits, Protocol
+from stacnet.protocol import Digits, Protocol, ScaleSignal
 from stacnet.spec import resnet
 
 
@@ -33,9 +33,56 @@ def digits_tpe() -> Study:
     return replace(digits(), name="digits-tpe", strategy=Sampled(sampler="tpe", trials=16))
 
 
+def layouts(grid: int, *, kernels: tuple[int, ...]) -> Study:
+    """Where a gate must look to see layouts on a grid x grid: 16 networks, 2 seeds.
+
+    A cell is 8 pixels, twice the stride of the last stage, so that no position leaks through
+    the sampling of strided 1x1 convolutions.
+
+    Args:
+        grid: cells per side of the layouts.
+        kernels: per stage; (1, 1, 1) sees 3 pixels and no layout, (3, 3, 3) sees it all.
+    """
+    scales = ("off", *sorted({1, 2, 4, grid}))
+    size = 8 * grid
+    return Study(
+        name=f"layouts-{grid}-{'patch' if kernels == (1, 1, 1) else 'wide'}",
+        space=Space(
+            base=resnet(8, width=8, input_size=size, classes=8, kernels=kernels),
+            scales=(scales, scales, ("off",)),
+            reductions=(1,),
+        ),
+        protocol=Protocol(
+            data=ScaleSignal(grid=grid, size=size, gap=1, noise=0.1, train=1024, val=512, test=256),
+            epochs=5,
+            batch_size=16,
+            lr=0.05,
+        ),
+        seeds=(0, 1),
+    )
+
+
+def demo_patch() -> Study:
+    """The demo's first net: its receptive field is smaller than a cell, so attention can help."""
+    return replace(layouts(4, kernels=(1, 1, 1)), name="demo-patch")
+
+
+def demo_wide() -> Study:
+    """The demo's second net: it sees the whole layout, so attention has nothing to add."""
+    return replace(layouts(4, kernels=(3, 3, 3)), name="demo-wide")
+
+
 def named_studies() -> dict[str, Callable[[], Study]]:
     """Name -> function that gives the study."""
-    return {"digits": digits, "digits-tpe": digits_tpe}
+    return {
+        "demo-patch": demo_patch,
+        "demo-wide": demo_wide,
+        "digits": digits,
+        "digits-tpe": digits_tpe,
+        "layouts-2": lambda: layouts(2, kernels=(1, 1, 1)),
+        "layouts-4": lambda: layouts(4, kernels=(1, 1, 1)),
+        "layouts-8": lambda: layouts(8, kernels=(1, 1, 1)),
+    }
 
 
 def load_study(name: str) -> Study:

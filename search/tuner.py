@@ -10,6 +10,7 @@ import ray
 from ray import tune
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 from ray.tune.search import Searcher
+from ray.tune.stopper import NoopStopper
 
 from search.cells import Job
 from search.driver import Desk
@@ -41,7 +42,7 @@ class Asker(Searcher):
         super().__init__()
         self._desk = desk
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+    def suggest(self, trial_id: str) -> Any:
         """A config, None to wait, or FINISHED; a fault ends the run in order, not Tune's loop."""
         try:
             job = self._desk.next_job(trial_id)
@@ -116,7 +117,7 @@ class Ender(tune.Stopper):
         return self._desk.must_end()
 
     def __reduce__(self) -> tuple:
-        return tune.stopper.NoopStopper, ()
+        return NoopStopper, ()
 
 
 def run_shard(desk: Desk, *, trainable: type[CellTrainable]) -> None:

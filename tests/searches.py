@@ -1,0 +1,143 @@
+"""Small studies and a driver in a process of its own, for the tests of the search engine.
+
+Run as a script: `python searches.py OUT STUDY` searches a study of this file, or resumes.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from search.run import Options, resume, search
+from search.space import Space
+from search.store import Store
+from search.study import Exhaustive, Sampled, Study
+from stacnet.protocol import Protocol, ScaleSignal
+from stacnet.spec import resnet
+
+ROOT = Path(__file__).parent.parent
+TINY = ScaleSignal(grid=2, layouts=2, size=8, train=64, val=32, test=32)
+
+
+def cheap(*, epochs: int = 3, seeds: tuple[int, ...] = (0, 1)) -> Study:
+    """54 cells (27 networks, 2 seeds) of a fraction of a second each."""
+    return Study(
+        name="cheap",
+        space=Space(
+            base=resnet(8, width=4, input_size=8, classes=4),
+            scales=(("off", 1, 2), ("off", 1, 2), ("off", 1, 2)),
+            reductions=(4,),
+        ),
+        protocol=Protocol(data=TINY, epochs=epochs, batch_size=32, lr=0.05),
+        seeds=seeds,
+        strategy=Exhaustive(),
+    )
+
+
+def slow() -> Study:
+    """Four cells whose epochs take long."""
+    study = cheap(epochs=1000, seeds=(0,))
+    space = replace(study.space, scales=(("off", 1), ("off", 1), ("off",)))
+    return replace(study, name="slow", space=space)
+
+
+def sampled() -> Study:
+    """20 of the 27 networks, by TPE."""
+    study = cheap(seeds=(0,))
+    return replace(study, name="sampled", strategy=Sampled(sampler="tpe", trials=20))
+
+
+STUDIES = {"cheap": cheap, "slow": slow, "sampled": sampled}
+
+
+class Driver:
+    """A search in a session of its own, with all the processes that Ray starts for it."""
+
+    def __init__(self, out: Path, study: str) -> None:
+        self.log = out.with_suffix(".log")
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, __file__, str(out), study],
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.out = out
+
+    def kill_all(self) -> None:
+        """SIGKILL to the driver and everything it started, the driver first."""
+        everyone = [self.process.pid, *descendants(self.process.pid)]
+        for pid in everyone:
+            _kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+    def wait_for_cells(self, number: int, *, timeout_s: float = 120) -> None:
+        """Until so many cells are stored, or the driver has ended."""
+        deadline = time.monotonic() + timeout_s
+        while self.process.poll() is None and time.monotonic() < deadline:
+            if len(list(self.out.glob("cells/*.parquet"))) >= number:
+                return
+            time.sleep(0.02)
+
+    def finish(self, *, timeout_s: float = 240) -> int:
+        """Wait for its end; the exit code."""
+        return self.process.wait(timeout_s)
+
+
+def descendants(pid: int) -> list[int]:
+    """Processes below `pid`, from /proc."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        parents[int(stat.parent.name)] = int(fields[1])
+    found, todo = [], [pid]
+    while todo:
+        parent = todo.pop()
+        children = [child for child, of in parents.items() if of == parent]
+        found += children
+        todo += children
+    return found
+
+
+def workers(pid: int) -> list[int]:
+    """Ray's worker processes that hold a trial, below `pid`."""
+    named = []
+    for child in descendants(pid):
+        try:
+            title = Path(f"/proc/{child}/cmdline").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if "CellTrainable" in title:
+            named.append(child)
+    return named
+
+
+def _kill(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def main(out: str, name: str) -> int:
+    """Search or resume; 0 when nothing is owed or the run was asked to stop."""
+    options = Options(progress=False)
+    try:
+        summary = resume(out, options=options) if Store(out).exists() else None
+        summary = summary or search(STUDIES[name](), out, options=options)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(summary)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(*sys.argv[1:]))
