@@ -9,7 +9,7 @@ from typing import assert_never
 import torch.nn.functional as F
 from torch import Tensor, nn, zeros
 
-from stacnet.attention_spec import AttentionSpec, Fuse, Pool, Upsample, hidden_channels
+from stacnet.attention_spec import AttentionSpec, Fuse, Padding, Pool, Upsample, hidden_channels
 
 
 def make_gate(channels: int, spec: AttentionSpec) -> nn.Module:
@@ -50,9 +50,9 @@ class STAC(nn.Module):
         hidden = hidden_channels(channels, spec.reduction)
         kernel = reachable_kernel(spec)
         has_norm = spec.norm == "batch"
-        self.embed = _conv(channels, hidden, kernel, spec, bias=not has_norm)
+        self.embed = _conv(channels, hidden, kernel, padding=spec.padding, bias=not has_norm)
         self.norm = nn.BatchNorm2d(hidden) if has_norm else nn.Identity()
-        self.expand = _conv(hidden, channels, kernel, spec, bias=True)
+        self.expand = _conv(hidden, channels, kernel, padding=spec.padding, bias=True)
         if spec.fuse != "mul":  # a of `mul_res`, S of `affine`
             self.strength = nn.Parameter(zeros(()))
         self.reset_strength()
@@ -116,7 +116,7 @@ class SelfCalibration(nn.Module):
     def __init__(self, channels: int, spec: AttentionSpec) -> None:
         super().__init__()
         self.scale = spec.scale
-        self.embed = _conv(channels, channels, reachable_kernel(spec), spec, bias=True)
+        self.embed = _conv(channels, channels, reachable_kernel(spec), bias=True)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Select what the gate lets through: (B, C, H, W)."""
@@ -176,13 +176,9 @@ def reachable_kernel(spec: AttentionSpec) -> int:
 
 
 def _conv(
-    in_channels: int, out_channels: int, kernel: int, spec: AttentionSpec, *, bias: bool
+    in_channels: int, out_channels: int, kernel: int, *, padding: Padding = "zeros", bias: bool
 ) -> nn.Conv2d:
+    pad = kernel // 2
     return nn.Conv2d(
-        in_channels,
-        out_channels,
-        kernel,
-        padding=kernel // 2,
-        padding_mode=spec.padding,
-        bias=bias,
+        in_channels, out_channels, kernel, padding=pad, padding_mode=padding, bias=bias
     )
