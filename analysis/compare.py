@@ -89,6 +89,7 @@ def judge_all(
         judge(bench, pick, search_s=search_s, trial_s=trial_s)
         for pick in _primary_first(picks, trained_picks)
     ]
+    trained_N = np.isfinite(bench.measure_N)
     vanilla_row = results.row.get(study.space.base.network_id)
     study_id, space_id = study_and_space_id(study)
     return Comparison(
@@ -102,12 +103,15 @@ def judge_all(
         seeds_a=seeds_a,
         seeds_b=seeds_b + fresh,
         networks=len(among),
-        trained=int(np.isfinite(bench.measure_N).sum()),
+        trained=int(trained_N.sum()),
         planned_cells=planned_cells(study, among),
         cells=results.cells,
         seed_sd=bench.paired_sd,
         mean_accuracy=float(np.nanmean(bench.measure_N)),
         noise_ceiling=noise_ceiling(_study_seeds(results, seeds_a + seeds_b)),
+        cloud_ids=tuple(results.network_ids[i] for i in np.flatnonzero(trained_N)),
+        cloud_macs=tuple(results.macs_N[trained_N].tolist()),
+        cloud_accuracy=tuple(bench.measure_N[trained_N].tolist()),
         best=bench.network(bench.best, "best of the search"),
         vanilla=None if vanilla_row is None else bench.network(vanilla_row, "vanilla"),
         random=random_pick(bench),

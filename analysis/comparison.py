@@ -170,6 +170,7 @@ class Comparison:
         seed_sd: standard deviation of a paired difference, pooled over networks, share.
         mean_accuracy: over all networks on B.
         noise_ceiling: tau that a perfect predictor could reach at this many seeds.
+        cloud_ids, cloud_macs, cloud_accuracy: of every trained network, on seeds B.
         best, vanilla: networks; contrasts: the pick against others.
         judged: all predictors, the primary first.
         missing: sentences about what could not be computed.
@@ -191,6 +192,9 @@ class Comparison:
     seed_sd: float
     mean_accuracy: float
     noise_ceiling: Interval
+    cloud_ids: tuple[str, ...]
+    cloud_macs: tuple[float, ...]
+    cloud_accuracy: tuple[float, ...]
     best: Network
     vanilla: Network | None
     random: RandomPick

@@ -21,7 +21,10 @@ Rule = Literal["R1", "R2", "R3", "R4", "R5", "R2+R5", "R6", "R7"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 Stages = tuple[tuple[Reading, ...], ...]  # per stage, coarse to fine
 
-HEADROOM = 0.02  # R5: what 1,000 probe images resolve (docs/method.md, section 2)
+# What 1,000 probe images resolve (docs/method.md, section 2): errors come from queries alone, so at
+# saturation they fall far below what another gallery would change.
+RESOLUTION = 0.02
+HEADROOM = RESOLUTION  # R5
 RETAINED = 0.9  # R4
 MACS_RATIO = 1.017  # R6: the budget, the paper's +1.7 %
 STEP = 1e-6  # order among equals: a coarser scale costs less, so it goes first
@@ -45,7 +48,7 @@ def _values(rule: Rule, readings: Sequence[Reading], *, after: float) -> dict[in
     match rule:
         case "R1":  # the most class-consistent scale
             return _never_off({r.cells: r.head for r in readings})
-        case "R2":  # the coarsest scale within one paired standard error of that
+        case "R2":  # the coarsest scale within one paired error (at least RESOLUTION) of that
             return _never_off(_coarsest_within_one_se(readings))
         case "R3":  # a scale that gains over one cell beyond two errors; else SE, or off
             return _significant_gain(readings)
@@ -69,10 +72,10 @@ def _coarse_first(values: dict[int, float]) -> dict[int, float]:
 
 
 def _coarsest_within_one_se(readings: Sequence[Reading]) -> dict[int, float]:
-    """Headroom of the best scale, less the shortfall beyond one paired standard error."""
+    """Headroom of the best scale, less the shortfall beyond one error, or the resolution."""
     top = max(r.head for r in readings)
     return _coarse_first(
-        {r.cells: top - max(0.0, r.below_best - r.below_best_se) for r in readings}
+        {r.cells: top - max(0.0, r.below_best - max(r.below_best_se, RESOLUTION)) for r in readings}
     )
 
 

@@ -1,0 +1,160 @@
+"""Everything a report says about one study, gathered once; what is not there yet is named."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.classmap import ClassRepMap
+from analysis.compare import compare
+from analysis.comparison import Comparison, plain
+from analysis.curves import Curve, learning_curves
+from analysis.mapfile import map_from_parquet
+from analysis.replay import Replay
+from analysis.replays import replay_all
+from search.rows import study_and_space_id
+from search.store import Store
+from search.study import Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Where the numbers come from.
+
+    Args:
+        versions: of the software, as JSON, and how many cells ran with it.
+        devices: name -> cells; commits: git commit -> cells.
+        first, last: when the first cell began and the last one ended, UTC.
+    """
+
+    study_id: str
+    space_id: str
+    protocol_id: str
+    address: str
+    versions: dict[str, int]
+    devices: dict[str, int]
+    commits: dict[str, int]
+    statuses: dict[str, int]
+    first: str
+    last: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFacts:
+    """One study's part of a report; a part that is missing is None, and `missing` says why."""
+
+    study: Study
+    provenance: Provenance
+    chart: ClassRepMap | None
+    comparison: Comparison | None
+    curves: tuple[Curve, ...]
+    replays: tuple[Replay, ...]
+    missing: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values: every number of the report."""
+        return {
+            "study": json.loads(self.study.to_json()),
+            "provenance": asdict(self.provenance),
+            "map": plain(asdict(self.chart)) if self.chart else None,
+            "comparison": self.comparison.to_dict() if self.comparison else None,
+            "curves": plain([asdict(curve) for curve in self.curves]),
+            "replays": plain([asdict(replay) for replay in self.replays]),
+            "missing": list(self.missing),
+        }
+
+    def to_json(self) -> str:
+        """As text."""
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+
+
+def gather(
+    store: Store, *, picks_file: str | None = None, allow_leak: bool = False, replay_runs: int = 200
+) -> StudyFacts:
+    """All facts about a study, finished or not.
+
+    Args:
+        picks_file, allow_leak: see analysis.compare.
+        replay_runs: simulated searches per sampler.
+
+    Raises:
+        ValueError: the folder holds no study, or a file in it does not fit.
+    """
+    study = store.study()
+    missing: list[str] = []
+    chart = _chart(store, missing)
+    comparison = _comparison(store, missing, picks_file=picks_file, allow_leak=allow_leak)
+    return StudyFacts(
+        study=study,
+        provenance=provenance(store, study),
+        chart=chart,
+        comparison=comparison,
+        curves=_curves(store, study, comparison) if comparison else (),
+        replays=replay_all(store, comparison, runs=replay_runs) if comparison else (),
+        missing=(*missing, *(comparison.missing if comparison else ())),
+    )
+
+
+def _chart(store: Store, missing: list[str]) -> ClassRepMap | None:
+    if not store.storage.exists("map.parquet"):
+        missing.append("There is no map yet (stac classrepsim makes it).")
+        return None
+    where = f"{store.address}/map.parquet"
+    return map_from_parquet(store.storage.read("map.parquet"), source=where)
+
+
+def _comparison(
+    store: Store, missing: list[str], *, picks_file: str | None, allow_leak: bool
+) -> Comparison | None:
+    if picks_file is None and not store.storage.exists("picks.json"):
+        missing.append("There are no picks yet (stac classrepsim makes them).")
+        return None
+    complete = sum(status == "complete" for status in store.cells(["status"])["status"].to_pylist())
+    if not complete:
+        missing.append("No network is trained yet.")
+        return None
+    return compare(store, picks_file=picks_file, allow_leak=allow_leak)
+
+
+def _curves(store: Store, study: Study, comparison: Comparison) -> tuple[Curve, ...]:
+    worst = comparison.cloud_ids[int(np.argmin(comparison.cloud_accuracy))]
+    wanted = {
+        "best of the search": comparison.best.network_id,
+        "pick": comparison.primary.network.network_id,
+        "vanilla": study.space.base.network_id,
+        "worst": worst,
+    }
+    epochs = store.epochs(["network_id", "protocol_id", "epoch", "val_acc"])
+    return learning_curves(epochs, wanted)
+
+
+def provenance(store: Store, study: Study) -> Provenance:
+    """Hashes, versions, machines and times of the study's attempts."""
+    study_id, space_id = study_and_space_id(study)
+    names = ["versions", "device_name", "code_commit", "status", "started_at", "ended_at"]
+    table = store.cells(names, all_attempts=True)
+
+    def counted(name: str) -> dict[str, int]:
+        return dict(Counter(filter(None, table[name].to_pylist())).most_common())
+
+    def moments() -> Iterator[str]:
+        for name, choose in (("started_at", min), ("ended_at", max)):
+            times = [time for time in table[name].to_pylist() if time is not None]
+            yield f"{choose(times):%Y-%m-%d %H:%M}" if times else "unknown"
+
+    first, last = moments()
+    return Provenance(
+        study_id=study_id,
+        space_id=space_id,
+        protocol_id=study.protocol.protocol_id,
+        address=store.address,
+        versions=counted("versions"),
+        devices=counted("device_name"),
+        commits=counted("code_commit"),
+        statuses=counted("status"),
+        first=first,
+        last=last,
+    )

@@ -1,0 +1,32 @@
+"""Anytime regret of replayed searches, with the pick's regret as a line."""
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from analysis.figures import BLUE, GREEN, GREY, ORANGE, RED, SKY, STYLE, new_figure, quiet_grid
+from analysis.replay import Replay
+
+COLOURS = (GREY, ORANGE, GREEN, RED, SKY, "black")
+
+
+def draw_replays(replays: tuple[Replay, ...], *, pick_regret: float) -> Figure:
+    """Median regret of the best so far over trials, quartiles shaded."""
+    with rc_context(STYLE):
+        figure = new_figure(3.4)
+        axes = figure.subplots()
+        quiet_grid(axes)
+        for colour, replay in zip(COLOURS, replays, strict=False):
+            low, middle, high = (
+                [100 * value for value in values]
+                for values in (replay.low, replay.regret, replay.high)
+            )
+            axes.fill_between(replay.trials, low, high, step="post", color=colour, alpha=0.15)
+            axes.step(replay.trials, middle, where="post", color=colour, label=replay.name)
+        axes.axhline(
+            100 * pick_regret, color=BLUE, linestyle="--", linewidth=1.2, label="the pick alone"
+        )
+        axes.set_xlabel("trials")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_ylabel("regret of the best so far, points")
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return figure

@@ -1,0 +1,179 @@
+"""Searches replayed on a stored table with a virtual clock: nothing is trained, nothing waits.
+
+The strategies and early stopping are the very ones that the real search uses. Shapes: R runs, T
+trials, N networks.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.cells import Cell, Outcome
+from search.pruner import Pruner
+from search.strategy import Strategy
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What training a network gives, as stored.
+
+    Args:
+        value: validation accuracy, share, that the sampler is told.
+        truth: accuracy on the seeds that measure, share.
+        curve: validation accuracy after each epoch; ends_s: seconds since the start, each.
+        macs, params: static cost, for samplers with several objectives.
+    """
+
+    value: float
+    truth: float
+    curve: tuple[float, ...]
+    ends_s: tuple[float, ...]
+    macs: float
+    params: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """The state of a simulated search after one more trial has ended.
+
+    Args:
+        time_s: on the virtual clock.
+        truth: of the network that is best so far by validation accuracy; NaN before the first.
+    """
+
+    time_s: float
+    truth: float
+
+
+def simulate(
+    strategy: Strategy,
+    table: Callable[[Cell], Trial],
+    *,
+    pruner: Pruner,
+    concurrency: int = 1,
+    trials: int,
+) -> Iterator[Step]:
+    """One search: yields a step for every trial that ends, in the order of the virtual clock.
+
+    Args:
+        table: what training a cell gives.
+        pruner: asked after every epoch.
+        concurrency: trials at once.
+        trials: how many at most.
+    """
+    clock = _Clock(table, pruner)
+    best, truth, asked, done = -np.inf, float("nan"), 0, False
+    while True:
+        while not done and asked < trials and len(clock) < concurrency:
+            answer = strategy.ask()
+            if answer == "wait" and len(clock):
+                break
+            if not isinstance(answer, Cell):
+                done = True
+                break
+            clock.start(answer)
+            asked += 1
+        if not len(clock):
+            return
+        cell, trial, outcome = clock.finish()
+        strategy.tell(cell, outcome)
+        if outcome.status == "complete" and trial.value > best:
+            best, truth = trial.value, trial.truth
+        yield Step(time_s=clock.now_s, truth=truth)
+
+
+class _Clock:
+    """Trials under way, epoch by epoch."""
+
+    def __init__(self, table: Callable[[Cell], Trial], pruner: Pruner) -> None:
+        self.now_s = 0.0
+        self._table = table
+        self._pruner = pruner
+        self._running: list[tuple[float, int, int, float, Cell, Trial]] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def start(self, cell: Cell) -> None:
+        """Begin a trial now."""
+        self._push(cell, self._table(cell), epoch=1, began_s=self.now_s)
+
+    def finish(self) -> tuple[Cell, Trial, Outcome]:
+        """Let time pass until a trial ends or is stopped."""
+        while True:
+            self.now_s, _, epoch, began_s, cell, trial = heapq.heappop(self._running)
+            curve = trial.curve[:epoch]
+            if epoch == len(trial.curve):
+                values = {"val_acc": trial.value, "macs": trial.macs, "params": trial.params}
+                return cell, trial, Outcome(status="complete", values=values, curve=curve)
+            if self._pruner.should_stop(cell.cell_id, curve):
+                return cell, trial, Outcome(status="pruned", values={}, curve=curve)
+            self._push(cell, trial, epoch=epoch + 1, began_s=began_s)
+
+    def _push(self, cell: Cell, trial: Trial, *, epoch: int, began_s: float) -> None:
+        self._count += 1
+        at_s = began_s + trial.ends_s[epoch - 1]
+        heapq.heappush(self._running, (at_s, self._count, epoch, began_s, cell, trial))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """Many simulated searches with one strategy.
+
+    Args:
+        name: of the strategy.
+        runs, concurrency: how many, and trials at once.
+        trials: 1 .. T.
+        regret, low, high: of the best so far after each trial: median and quartiles, share.
+        seconds: median time on the virtual clock after each trial.
+        trials_to_match: median trials until the best so far is as good as the pick; NaN if half
+            of the runs never got there.
+        solved: share of the runs that got there.
+    """
+
+    name: str
+    runs: int
+    concurrency: int
+    trials: tuple[int, ...]
+    regret: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    seconds: tuple[float, ...]
+    trials_to_match: float
+    solved: float
+
+
+def summarise(
+    name: str, runs: Sequence[Sequence[Step]], *, concurrency: int, best: float, pick: float
+) -> Replay:
+    """Anytime regret over runs.
+
+    Args:
+        best: accuracy of the best network, that regret is measured from; pick: of the pick.
+    """
+    num_trials = min(map(len, runs))
+    truth_RT = np.array([[step.truth for step in run[:num_trials]] for run in runs])
+    time_RT = np.array([[step.time_s for step in run[:num_trials]] for run in runs])
+    low, median, high = np.nanquantile(best - truth_RT, [0.25, 0.5, 0.75], axis=0)
+    reached_RT = truth_RT >= pick
+    reached_R = reached_RT.any(1)
+    first_R = np.where(reached_R, reached_RT.argmax(1) + 1, np.inf)
+    middle = float(np.median(first_R))
+    return Replay(
+        name=name,
+        runs=len(runs),
+        concurrency=concurrency,
+        trials=tuple(range(1, num_trials + 1)),
+        regret=tuple(median.tolist()),
+        low=tuple(low.tolist()),
+        high=tuple(high.tolist()),
+        seconds=tuple(np.median(time_RT, axis=0).tolist()),
+        trials_to_match=middle if np.isfinite(middle) else float("nan"),
+        solved=float(reached_R.mean()),
+    )

@@ -1,0 +1,298 @@
+"""The words of a report: the answer in two sentences, what it cost, and the checklist."""
+
+from dataclasses import dataclass
+
+from analysis.agreement import Interval
+from analysis.comparison import Comparison, Judged, Network
+from analysis.facts import StudyFacts
+from stacnet.protocol import Digits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One line of the checklist of good practice."""
+
+    item: str
+    answer: str
+    done: bool
+
+
+def scales_text(network: Network) -> str:
+    """Scale per stage, such as "off, 4, 4"."""
+    return ", ".join(str(scale) if scale else "off" for scale in network.scales)
+
+
+def percent(value: float, *, digits: int = 1) -> str:
+    """A share as a percentage; a dash if it is missing."""
+    return f"{100 * value:.{digits}f} %" if value == value else "\N{EN DASH}"
+
+
+def points(interval: Interval) -> str:
+    """A difference in percentage points with its interval."""
+    if interval.value != interval.value:
+        return "not measured"
+    text = f"{100 * interval.value:.1f} points".replace("-", "\N{MINUS SIGN}")
+    if interval.low != interval.low:
+        return f"{text} ({_seeds(interval.n)}, no interval)"
+    low, high = (f"{100 * v:.1f}".replace("-", "\N{MINUS SIGN}") for v in interval[1:3])
+    return f"{text} (95 % interval {low} to {high}, {_seeds(interval.n)})"
+
+
+def answer(comparison: Comparison) -> tuple[str, str]:
+    """What came out, in two sentences with numbers."""
+    pick, best = comparison.primary, comparison.best
+    first = (
+        f"Rule {comparison.primary_rule}, fixed before the search, picks scales "
+        f"{scales_text(pick.network)}, which reach {percent(pick.network.accuracy.value)} "
+        f"{comparison.metric}; the best that the search found ({scales_text(best)}) reaches "
+        f"{percent(best.accuracy.value)}, so the regret is {points(pick.regret)}."
+    )
+    if pick.network.accuracy.value != pick.network.accuracy.value:
+        first = (
+            f"Rule {comparison.primary_rule}, fixed before the search, picks scales "
+            f"{scales_text(pick.network)}, which are not trained yet, so there is no regret."
+        )
+    return first, _second(comparison)
+
+
+def _second(comparison: Comparison) -> str:
+    twins = [
+        other.name
+        for other in comparison.judged[1:]
+        if other.family in ("control", "reference")
+        and other.network.network_id == comparison.primary.network.network_id
+    ]
+    copied = f"The same network is picked by {_list(twins)}" if twins else ""
+    verdict = comparison.primary.verdict.reason
+    if not copied:
+        gain = next((c for c in comparison.contrasts if c.label == "pick minus vanilla"), None)
+        lead = f"Over vanilla it gains {points(gain.difference)}" if gain else "Vanilla is missing"
+        return f"{lead}; {_lower(verdict)}"
+    return f"{copied}, so this result alone does not speak for the trained map; {_lower(verdict)}"
+
+
+def place_sentence(judged: Judged, trained: int) -> str:
+    """Regret, percentile and trials-to-match in a sentence."""
+    if not judged.regret.n:
+        return "The pick was not trained with the seeds that judge, so it cannot be placed."
+    match = judged.trials_to_match
+    return (
+        f"The pick's regret is {points(judged.regret)}; it is at least as good as "
+        f"{judged.percentile.value:.0f} % of the {trained} trained networks, and a random search "
+        f"would need {match:.1f} trials on average to find something as good."
+    )
+
+
+def cost_sentence(comparison: Comparison) -> str:
+    """What both sides cost, and where they break even."""
+    costs = comparison.costs
+    return (
+        f"The search took {seconds(costs.search_s)} of device time for {costs.cells} trainings. "
+        f"ClassRepSim took {seconds(costs.prediction_s)}: {seconds(costs.vanilla_s)} to train the "
+        f"vanilla networks and {seconds(costs.look_s)} for all maps with their controls. That is "
+        f"{comparison.primary.cost_ratio:.1f} times less than the search, and as much as "
+        f"{comparison.primary.break_even_trials:.1f} trainings."
+    )
+
+
+def seconds(value: float) -> str:
+    """A duration in a unit that suits it."""
+    if value >= 7200:
+        return f"{value / 3600:,.1f} hours"
+    return f"{value:,.0f} s" if value >= 10 else f"{value:.1f} s"
+
+
+def data_sentence(facts: StudyFacts) -> str:
+    """What the data can and cannot show."""
+    data = facts.study.protocol.data
+    if isinstance(data, Digits):
+        return (
+            "The data is scikit-learn's digits, 1,797 images of 8x8 pixels: it shows that the "
+            "machinery runs on real images, and is too small to rank anything."
+        )
+    return f"Data: {data.kind}."
+
+
+def checklist(facts: StudyFacts) -> list[Check]:
+    """Good practice of the field (Lindauer & Hutter 2019; Yang, Yu, Li & Talwalkar 2019-2020)."""
+    comparison, study = facts.comparison, facts.study
+    names = {j.name for j in comparison.judged} if comparison else set()
+    seeds = len(comparison.seeds_a) + len(comparison.seeds_b) if comparison else 0
+    separate = bool(comparison and not set(comparison.seeds_a) & set(comparison.seeds_b))
+    finished = bool(comparison and comparison.cells >= comparison.planned_cells)
+    return [
+        _check(
+            "The rule that is judged was fixed before the search.",
+            f"Yes: {study.primary_rule}, part of the study's hash.",
+        ),
+        _check(
+            "The whole space is known, so the best is the best.",
+            "Yes: every network is trained." if finished else "Not yet, or the space is sampled.",
+            done=finished,
+        ),
+        _check(
+            "Selection and measurement use different seeds.",
+            "Yes." if separate else "No: there are not enough seeds.",
+            done=separate,
+        ),
+        _check(
+            "Enough seeds for the claim.",
+            f"{seeds} seeds; {_needed(comparison)}",
+            done=bool(comparison and comparison.primary.verdict.choice != "undecided"),
+        ),
+        _check(
+            "Selection is on validation data, reporting on test data.",
+            "Yes."
+            if comparison and comparison.metric.startswith("test")
+            else "No test accuracy is stored.",
+            done=bool(comparison and comparison.metric.startswith("test")),
+        ),
+        _check(
+            "All networks are trained with one recipe.",
+            f"Yes: protocol {study.protocol.protocol_id}, {study.protocol.epochs} epochs.",
+        ),
+        _check(
+            "A random search is a baseline.",
+            "Yes, exact by enumeration, and replayed." if comparison else "Not yet.",
+            done=bool(comparison),
+        ),
+        _check(
+            "Trivial predictors are baselines: parameters, MACs, one scale everywhere.",
+            "Yes." if {"parameters", "MACs"} <= names else "Not yet.",
+            done={"parameters", "MACs"} <= names,
+        ),
+        _check(
+            "Controls without learning: untrained network, pixels, permuted labels and layout.",
+            "Yes, beside the map." if facts.chart else "Not yet.",
+            done=bool(facts.chart),
+        ),
+        _check(
+            "Costs of both sides are in the same unit, the predictor's own training included.",
+            "Yes, device seconds." if comparison else "Not yet.",
+            done=bool(comparison),
+        ),
+        _check("Failed and stopped runs count as cost.", "Yes, every attempt is a row."),
+        _check(
+            "Comparisons beside the primary one are corrected.",
+            "Yes, Holm; the margin of equivalence "
+            f"({100 * study.margin:g} points) is part of the study.",
+        ),
+        _check(
+            "Everything needed to repeat it is stored.",
+            f"Yes: study {facts.provenance.study_id}, versions and machines below.",
+        ),
+    ]
+
+
+def _check(item: str, answer: str, *, done: bool = True) -> Check:
+    return Check(item=item, answer=answer, done=done)
+
+
+def _needed(comparison: Comparison | None) -> str:
+    if comparison is None:
+        return "nothing is compared yet."
+    needed = comparison.primary.verdict.seeds_needed
+    margin = 100 * comparison.margin
+    if needed is None:
+        return "how many are needed cannot be told from these."
+    return f"{needed} that only measure are needed to see {margin:g} points."
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed{'' if count == 1 else 's'}"
+
+
+def _list(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
+
+
+def study_sentence(facts: StudyFacts) -> str:
+    """What was searched."""
+    study, comparison = facts.study, facts.comparison
+    base = study.space.base
+    kernels = "x".join(map(str, base.kernels))
+    size = f"{base.input_size}x{base.input_size}"
+    text = (
+        f"A ResNet-{base.depth} of width {base.widths[0]} (stage kernels {kernels}) on {size} "
+        f"images; {study.space.size()} placements of STAC; recipe of {study.protocol.epochs} epochs."
+    )
+    if comparison is None:
+        return text
+    return (
+        f"{text} {comparison.trained} of {comparison.networks} distinct networks are trained. Seeds "
+        f"{_numbers(comparison.seeds_a)} select the best, {_numbers(comparison.seeds_b)} measure."
+    )
+
+
+def ceiling_sentence(comparison: Comparison) -> str:
+    """What a perfect predictor could reach."""
+    ceiling = comparison.noise_ceiling.value
+    if ceiling != ceiling:
+        return "With one seed there is no noise ceiling."
+    return f"Between two halves of the seeds, networks rank alike with a tau of {ceiling:.2f}."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """One entry of a table."""
+
+    text: str
+    is_number: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One predictor in the table."""
+
+    is_primary: bool
+    cells: tuple[Value, ...]
+
+
+def table_rows(comparison: Comparison) -> list[Row]:
+    """All predictors, the primary first, then by regret."""
+    rest = sorted(
+        comparison.judged[1:],
+        key=lambda j: (j.regret.value != j.regret.value, j.regret.value, j.name),
+    )
+    return [_row(j, is_primary=not i) for i, j in enumerate((comparison.primary, *rest))]
+
+
+def _row(judged: Judged, *, is_primary: bool) -> Row:
+    accuracy, regret, verdict = judged.network.accuracy.value, judged.regret, judged.verdict
+    interval = f" [{_number(100 * regret.low)}, {_number(100 * regret.high)}]"
+    numbers = (
+        percent(accuracy),
+        _number(100 * regret.value) + (interval if regret.low == regret.low else ""),
+        _number(judged.percentile.value, digits=0),
+        _number(judged.trials_to_match),
+        _number(judged.tau.value, digits=2),
+        _number(_p(judged, is_primary=is_primary), digits=3),
+        _number(judged.tau_within_macs, digits=2),
+        _number(judged.hypervolume_ratio.get("macs", float("nan")), digits=2),
+        _number(judged.cost_s),
+    )
+    cells = [Value(text=judged.name, is_number=False)]
+    cells += [Value(text=scales_text(judged.network), is_number=False)]
+    cells += [Value(text=text, is_number=True) for text in numbers]
+    cells += [Value(text=f"{verdict.ranking}, {verdict.choice}", is_number=False)]
+    return Row(is_primary=is_primary, cells=tuple(cells))
+
+
+def _p(judged: Judged, *, is_primary: bool) -> float:
+    if not is_primary:
+        return judged.tau_p_holm
+    return max((p for p in (judged.tau_p, judged.tau_p_random_map) if p == p), default=float("nan"))
+
+
+def _number(value: float, *, digits: int = 1) -> str:
+    if value != value:
+        return "\N{EN DASH}"
+    return f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _numbers(values: tuple[int, ...]) -> str:
+    return ", ".join(map(str, values))
