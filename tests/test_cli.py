@@ -1,34 +1,48 @@
 """The command line: what exists, what a mistake gets, what costs nothing."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
 
 from search.cli.commands import parse
-
-STAC = [sys.executable, "-c", "from search.cli.main import main; main()"]
-
-
-def stac(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the real command in an 80 column terminal's environment."""
-    environment = os.environ | {"COLUMNS": "80"}
-    return subprocess.run(
-        [*STAC, *words], capture_output=True, text=True, env=environment, cwd=folder, timeout=120
-    )
+from search.cli.main import main
 
 
-def test_cost_of_the_papers_setting_is_printed_as_json() -> None:
+class Ended(NamedTuple):
+    """What a command left: exit code and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Stac = Callable[..., Ended]
+
+
+@pytest.fixture
+def stac(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Stac:
+    """Run the command in this process, 80 columns wide."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def call(*words: str) -> Ended:
+        with pytest.raises(SystemExit) as ended:
+            main(list(words))
+        printed = capsys.readouterr()
+        return Ended(int(ended.value.code or 0), printed.out, printed.err)
+
+    return call
+
+
+def test_cost_of_the_papers_setting_is_printed_as_json(stac: Stac) -> None:
     out = stac(*"cost --depth 50 --stem s1 --input-size 64 --scale 2 --kernel 3 --json".split())
     facts = json.loads(out.stdout)
     assert round(facts["params_ratio"], 2) == 1.89
     assert round(100 * (facts["macs_ratio"] - 1), 2) == 1.74
 
 
-def test_cost_of_the_vanilla_resnet_50_is_the_known_one() -> None:
+def test_cost_of_the_vanilla_resnet_50_is_the_known_one(stac: Stac) -> None:
     out = stac(*"cost --depth 50 --stem imagenet --input-size 224 --json".split())
     facts = json.loads(out.stdout)
     assert (facts["params"], round(facts["macs"] / 1e9, 3)) == (25_557_032, 4.089)
@@ -48,7 +62,7 @@ def test_cost_of_the_vanilla_resnet_50_is_the_known_one() -> None:
         ("nonsense", "Unrecognized options: nonsense"),
     ],
 )
-def test_a_mistake_is_one_line_with_rule_and_value(words: str, message: str) -> None:
+def test_a_mistake_is_one_line_with_rule_and_value(stac: Stac, words: str, message: str) -> None:
     out = stac(*words.split())
     assert out.returncode == 2
     assert message in out.stderr
@@ -56,7 +70,7 @@ def test_a_mistake_is_one_line_with_rule_and_value(words: str, message: str) -> 
     assert not out.stdout
 
 
-def test_every_command_explains_itself_within_80_columns() -> None:
+def test_every_command_explains_itself_within_80_columns(stac: Stac) -> None:
     listing = stac("--help").stdout
     assert all(len(line) <= 80 for line in listing.splitlines()[1:])
 

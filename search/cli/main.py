@@ -65,6 +65,7 @@ def _parse(argv: list[str]) -> c.Command:
 
 
 def _one_line(box: str) -> str:
-    """The text inside tyro's box, without its title and rules."""
-    inside = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
-    return " ".join(" ".join(re.sub("─+", ";", line) for line in inside).split()).replace(" ;", ";")
+    """The text of tyro's box, without its title, border and rules."""
+    rows = [line.strip("│╰╯─ ") for line in box.splitlines()[1:]]
+    text = " ".join("; " if set(row) == {"-"} or not row else row for row in rows)
+    return re.sub(r"[\s;]*;\s*", "; ", text).strip("; ")
