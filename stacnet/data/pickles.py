@@ -1,0 +1,168 @@
+"""Reads pickled batches without executing them: names resolve to stand-ins, arrays stay on disk.
+
+A pickle may name functions that unpickling then calls. Here only numpy's array reconstruction is
+known, and even that is replaced by stand-ins that remember where the bytes lie. Memory is bounded
+by the small values of a pickle, not by its arrays.
+"""
+
+import pickle
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar
+
+import numpy as np
+
+LARGE = 1 << 20  # bytes; a longer string stays on disk
+DTYPES = {"u1", "i1", "i2", "i4", "i8", "f4", "f8"}
+
+
+@dataclass(frozen=True)
+class Span:
+    """Bytes of the file that were not read."""
+
+    offset: int
+    length: int
+
+    def __len__(self) -> int:
+        return self.length
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """An array of a pickle: its shape, its type, and its bytes or where they lie."""
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    raw: bytes | Span
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Rows start..stop-1 as an array of their own."""
+        size = self.dtype.itemsize * int(np.prod(self.shape[1:]))
+        if isinstance(self.raw, Span):
+            with self.path.open("rb") as file:
+                file.seek(self.raw.offset + start * size)
+                data = file.read((stop - start) * size)
+        else:
+            data = bytes(self.raw[start * size : stop * size])
+        return np.frombuffer(data, self.dtype).reshape(-1, *self.shape[1:])
+
+
+def read_pickle(path: Path) -> Any:
+    """The plain values of a pickle, with `StoredArray` for arrays; strings may come as bytes.
+
+    Raises:
+        ValueError: there is no such file, it is truncated, or it holds anything but plain values
+            and arrays of numbers.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    try:
+        with path.open("rb") as file:
+            return _Unpickler(_LazyFile(file, path.stat().st_size), path).load()
+    except (EOFError, struct.error):
+        raise ValueError(f"{path}: truncated: ends before the pickle does") from None
+    except pickle.UnpicklingError as error:
+        truncated = "truncated" in str(error)
+        raise ValueError(f"{path}: {'truncated: ' if truncated else ''}{error}") from None
+    except Exception as error:  # whatever a malformed pickle does to the machine that reads it
+        raise ValueError(f"{path}: not a pickled batch: {type(error).__name__}: {error}") from None
+
+
+class _LazyFile:
+    """A file whose long strings are skipped and remembered."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._size = file, size
+        self.readline = file.readline
+
+    def read(self, length: int) -> bytes | Span:
+        start = self._file.tell()
+        if start + length > self._size:
+            raise EOFError
+        if length < LARGE:
+            return self._file.read(length)
+        self._file.seek(length, 1)
+        return Span(start, length)
+
+
+_PurePython: Any = vars(pickle)["_Unpickler"]  # the one in C would read every array
+
+
+class _Unpickler(_PurePython):
+    dispatch: ClassVar = dict(_PurePython.dispatch)
+
+    def __init__(self, file: _LazyFile, path: Path) -> None:
+        super().__init__(file, encoding="bytes")
+        self._path = path
+        # Made for each file: a hostile pickle can change what it is handed, but nothing else.
+        self._known = _stand_ins(path)
+
+    def find_class(self, module: str, name: str) -> Callable[..., Any]:
+        known = self._known.get((_text(module).replace("numpy._core", "numpy.core"), _text(name)))
+        if known is None:
+            raise pickle.UnpicklingError(
+                f"refused: a batch may hold plain values and arrays only, got {module}.{name}"
+            )
+        return known
+
+    def load_bytearray8(self) -> None:
+        (length,) = struct.unpack("<Q", self.read(8))
+        self.append(self.read(length))
+
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
+
+
+def _stand_ins(path: Path) -> dict[tuple[str, str], Callable[..., Any]]:
+    class Type:
+        def __init__(self, name: Any, *_: Any) -> None:
+            self.name, self.order = _text(name), "<"
+
+        def __setstate__(self, state: tuple[Any, ...]) -> None:
+            self.order = _text(state[1])
+
+        def resolve(self) -> np.dtype:
+            if self.name not in DTYPES:
+                raise pickle.UnpicklingError(f"refused: an array of type {self.name}")
+            return np.dtype((self.order if self.order in "<>" else "<") + self.name)
+
+    class Array:
+        array: StoredArray
+
+        def __setstate__(self, state: tuple[Any, ...]) -> None:
+            _, shape, kind, is_fortran, raw = state
+            self.array = _stored(path, shape, kind.resolve(), is_fortran, raw)
+
+    def reconstruct(*_: Any) -> Array:
+        return Array()
+
+    def from_buffer(raw: Any, kind: Type, shape: Any, order: str) -> Array:
+        result = Array()
+        result.array = _stored(path, shape, kind.resolve(), order != "C", raw)
+        return result
+
+    def encode(text: str, encoding: str) -> bytes:
+        return text.encode({"latin1": "latin1"}[_text(encoding)])
+
+    return {
+        ("numpy.core.multiarray", "_reconstruct"): reconstruct,
+        ("numpy.core.numeric", "_frombuffer"): from_buffer,
+        ("numpy", "ndarray"): Array,
+        ("numpy", "dtype"): Type,
+        ("_codecs", "encode"): encode,
+    }
+
+
+def _stored(path: Path, shape: Any, dtype: np.dtype, is_fortran: Any, raw: Any) -> StoredArray:
+    expected = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+    if (is_fortran and len(shape) > 1) or len(raw) != expected or min(shape, default=1) < 0:
+        raise pickle.UnpicklingError(
+            f"an array of shape {shape} must be in C order with {expected} bytes, got {len(raw)}"
+        )
+    return StoredArray(path, tuple(shape), dtype, raw)
+
+
+def _text(value: Any) -> str:
+    return value.decode("ascii") if isinstance(value, bytes) else str(value)
