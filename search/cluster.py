@@ -97,6 +97,25 @@ def submit(file: str | Path, command: list[str]) -> str:
     return f"~/{folder}"
 
 
+def log(file: str | Path, *, lines: int) -> str:
+    """Last lines of the newest submitted command, and its exit code or that it runs.
+
+    Raises:
+        ClusterError: the head does not answer, or nothing was submitted.
+    """
+    cluster = read_cluster(file)
+    script = (
+        "cd ~/.stacnet/runs 2> /dev/null && cd $(ls | tail -n 1) && "
+        f"tail -n {lines} log && echo && "
+        "{ [ -e exit ] && echo ended with exit code $(cat exit) || echo running; }"
+    )
+    done = ssh(cluster, head_address(cluster), script, timeout_s=60)
+    if done.returncode:
+        why = done.stderr.strip() or "nothing was submitted"
+        raise ClusterError(f"{cluster.name}: a log needs a submitted command, got: {why}")
+    return done.stdout.strip()
+
+
 def down(file: str | Path) -> list[str]:
     """End the cluster and look whether anything is left.
 

@@ -55,7 +55,7 @@ mount --bind /dev/null /etc/resolv.conf
 mount --bind /mnt/home "$HOME"
 mount -t tmpfs tmpfs "$ROOT"
 mkdir -p "$VENV" && mount --bind /mnt/venv "$VENV"
-mkdir -p "$HOME/stacnet" && [ -e "$HOME/stacnet/.venv" ] || ln -s "$VENV" "$HOME/stacnet/.venv"
+mkdir -p "$HOME/stacnet/.venv" && mount --bind /mnt/venv "$HOME/stacnet/.venv"
 touch -d 2037-01-01 "$VENV/.installed"
 echo "$HOME/stacnet" > "$(ls "$VENV"/lib/python*/site-packages/_editable_impl_stacnet.pth)"
 for private in /dev/shm /run /tmp; do mount -t tmpfs tmpfs $private; done

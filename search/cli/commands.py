@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional, arg, subcommand
 
+from search.cli.cluster_commands import Down, Log, Submit, Up, Wait
 from search.cli.flags import DataFlags, Folder, NetworkFlags
 from search.cli.study_commands import (
     Compact,
@@ -147,6 +148,14 @@ Command = (
     | Annotated[
         Annotated[Prepare, subcommand("prepare")] | Annotated[Inspect, subcommand("inspect")],
         subcommand("data", description="Prepare images, or look at prepared ones."),
+    ]
+    | Annotated[
+        Annotated[Up, subcommand("up")]
+        | Annotated[Wait, subcommand("wait")]
+        | Annotated[Submit, subcommand("submit")]
+        | Annotated[Log, subcommand("log")]
+        | Annotated[Down, subcommand("down")],
+        subcommand("cluster", description="Start, use and end a cluster (docs/cluster.md)."),
     ]
 )
 

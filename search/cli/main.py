@@ -48,6 +48,10 @@ def run(command: c.Command) -> int:
             from search.cli import study
 
             return study.run(command)
+        case c.Up() | c.Wait() | c.Submit() | c.Log() | c.Down():
+            from search.cli import cluster
+
+            return cluster.run(command)
         case _:
             assert_never(command)
 

@@ -1,0 +1,58 @@
+"""The commands that start, use and end a cluster, and their flags."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+ClusterFile = Annotated[Positional[str], arg(name="FILE", metavar="FILE")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Up:
+    """Start the cluster, or start it again with the code of this checkout."""
+
+    file: ClusterFile
+    """cluster.yaml (AWS) or cluster.local.yaml (your machines)"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """Ask for GPUs and CPUs, and wait until they are there."""
+
+    file: ClusterFile
+    """the cluster's YAML"""
+    gpus: int = 0
+    """how many"""
+    cpus: int = 0
+    """how many"""
+    timeout_s: float = 1200
+    """give up after so many seconds"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submit:
+    """Start a stac command on the head; it goes on when you log out."""
+
+    file: ClusterFile
+    """the cluster's YAML"""
+    command: Annotated[Positional[str], arg(name="COMMAND", metavar="COMMAND")]
+    """quoted, such as "search demo-patch --out s3://bucket/study"; --address auto is added"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    """Last lines of what was submitted last, and how it ended."""
+
+    file: ClusterFile
+    """the cluster's YAML"""
+    lines: int = 20
+    """how many"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Down:
+    """End the cluster, and look whether anything is left."""
+
+    file: ClusterFile
+    """the cluster's YAML"""
