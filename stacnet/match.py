@@ -29,26 +29,30 @@ def matched(
     Raises:
         ValueError: no widths come that close.
     """
-    twin = replace(spec, attention=(attention,) * len(spec.blocks))
     target = getattr(cost(spec), by)
 
-    def error(widths: tuple[int, ...]) -> float:
-        return abs(getattr(cost(replace(twin, widths=widths)), by) / target - 1)
+    def twin(widths: tuple[int, ...]) -> NetworkSpec:
+        # From `attention` as it was given: its canonical reduction belongs to other widths.
+        return replace(spec, widths=widths, attention=(attention,) * len(widths))
+
+    def difference(widths: tuple[int, ...]) -> float:
+        return getattr(cost(twin(widths)), by) / target - 1
 
     low, high = _FACTORS
     for _ in range(20):
         middle = sqrt(low * high)
-        if getattr(cost(replace(twin, widths=_scaled(spec.widths, middle))), by) < target:
+        if difference(_scaled(spec.widths, middle)) < 0:
             low = middle
         else:
             high = middle
-    nearest = min((_scaled(spec.widths, low), _scaled(spec.widths, high)), key=error)
+    ends = (_scaled(spec.widths, low), _scaled(spec.widths, high))
+    nearest = min(ends, key=lambda widths: abs(difference(widths)))
     for widths in _around(nearest):
-        if error(widths) <= TOLERANCE:
-            return replace(twin, widths=widths)
+        if abs(difference(widths)) <= TOLERANCE:
+            return twin(widths)
     raise ValueError(
         f"{by} of the twin must come within {TOLERANCE:.0%} of {target}, got "
-        f"{error(nearest):.1%} with widths={nearest} and no better within two channels of it"
+        f"{difference(nearest):+.1%} with widths={nearest} and no better within two channels of it"
     )
 
 
