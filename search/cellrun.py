@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from search.cells import Job
+from search.cells import METRICS, Job
 from search.checkpoints import Checkpoints
 from search.errors import StorageError
 from search.machine import PeakMemory, device_name, hostname
@@ -16,17 +16,11 @@ from search.store import Store
 from search.study import Study
 from stacnet.checkpoint import dumps
 from stacnet.cost import cost
+from stacnet.latency import latency
 from stacnet.protocol import EpochResult
 from stacnet.train import Diverged
 
 CHECKPOINT_EVERY_S = 30.0
-METRICS = {
-    "val_acc": "val_acc_last",
-    "val_loss": "val_loss_last",
-    "macs": "macs",
-    "params": "params",
-    "latency_s": "latency_s",
-}
 STATIC = ("params", "params_effective", "macs", "activations")
 USEFUL = frozenset({"complete", "diverged", "pruned"})  # ends that waste nothing
 
@@ -175,7 +169,11 @@ class CellRun:
 
     def _static(self) -> Row:
         counted = cost(self.job.cell.spec)
-        return {name: getattr(counted, name) for name in STATIC}
+        columns: Row = {name: getattr(counted, name) for name in STATIC}
+        if any(objective.metric == "latency_s" for objective in self._study.objectives):
+            device = "cuda" if self.job.gpus else "cpu"
+            columns["latency_s"] = latency(self.job.cell.spec, device=device).image_s
+        return columns
 
     def _result_columns(self, status: str) -> Row:
         results = self._results

@@ -8,6 +8,14 @@ from stacnet.spec import NetworkSpec
 
 Key = tuple[str, str, int]  # network, protocol, seed
 
+# Column of `cells` that holds each metric.
+METRICS = {
+    "val_acc": "val_acc_last",
+    "val_loss": "val_loss_last",
+    "macs": "macs",
+    "params": "params",
+    "latency_s": "latency_s",
+}
 # A cell whose row says this needs no further attempt.
 FINAL = frozenset({"complete", "diverged", "pruned"})
 # An attempt that ended like this counts against the cell; `preempted` is the machine's fault.

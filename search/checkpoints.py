@@ -3,7 +3,6 @@
 from typing import Any
 
 from search.storage import Storage
-from stacnet.checkpoint import CheckpointError, dumps, loads
 
 KEPT = 2
 
@@ -25,6 +24,8 @@ class Checkpoints:
 
     def save(self, state: Any, *, attempt: int, spent_s: float) -> None:
         """Write one and remove all but the last two."""
+        from stacnet.checkpoint import dumps  # torch, which a driver does not need
+
         names = self._names()
         number = 1 + max((int(name.split("-")[0]) for name in names), default=0)
         name = f"{number:06d}-{attempt}-{int(1000 * spent_s)}.pt"
@@ -34,6 +35,8 @@ class Checkpoints:
 
     def latest(self) -> Any | None:
         """State of the newest whole checkpoint; None if there is none."""
+        from stacnet.checkpoint import CheckpointError, loads
+
         for name in reversed(self._names()):
             try:
                 return loads(self._storage.read(f"{self._folder}/{name}"))

@@ -4,6 +4,8 @@ import io
 import random
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +14,9 @@ from search.cells import Cell, Key
 from search.errors import StudyError
 from search.storage import Storage
 from search.study import Exhaustive, Study
-from stacnet.cost import cost
+
+if TYPE_CHECKING:
+    from stacnet.cost import Cost
 
 FILE = "manifest.parquet"
 LARGEST = 200_000  # points; a sampled study of a larger space goes without a manifest
@@ -40,6 +44,11 @@ class Manifest:
 
     def __len__(self) -> int:
         return len(self.points)
+
+    @cached_property
+    def members(self) -> frozenset[str]:
+        """The network ids, to look one up."""
+        return frozenset(self.network_ids)
 
 
 def load_or_make(storage: Storage, study: Study) -> Manifest | None:
@@ -79,15 +88,16 @@ def planned(study: Study, manifest: Manifest, *, known: Set[Key]) -> Iterator[Ce
             yield Cell(spec=spec, protocol_id=protocol_id, seed=seeds[number], point=point)
 
 
-def meets_bounds(study: Study, *, params: int, macs: int) -> bool:
+def meets_bounds(study: Study, price: "Cost") -> bool:
     """Whether a network of this cost is within the space's bounds."""
-    space = study.space
-    vanilla = cost(space.base)
-    within_params = (
-        space.max_params_ratio is None or params <= space.max_params_ratio * vanilla.params
+    from stacnet.cost import cost
+
+    space, vanilla = study.space, cost(study.space.base)
+    bounds = (
+        (space.max_params_ratio, price.params / vanilla.params),
+        (space.max_macs_ratio, price.macs / vanilla.macs),
     )
-    within_macs = space.max_macs_ratio is None or macs <= space.max_macs_ratio * vanilla.macs
-    return within_params and within_macs
+    return all(bound is None or ratio <= bound for bound, ratio in bounds)
 
 
 def is_bounded(study: Study) -> bool:
@@ -97,26 +107,27 @@ def is_bounded(study: Study) -> bool:
 
 def _make(study: Study) -> pa.Table:
     points = study.space.first_index
-    prices = {}
-    if is_bounded(study):
-        prices = {i: cost(study.space.spec(point)) for i, point in points.items()}
-        points = {
-            i: point
-            for i, point in points.items()
-            if meets_bounds(study, params=prices[i].params, macs=prices[i].macs)
-        }
-    if not points:
-        raise StudyError(
-            f"bounds must leave at least one network, got max_params_ratio="
-            f"{study.space.max_params_ratio} max_macs_ratio={study.space.max_macs_ratio}"
-        )
+    prices = _priced(study, points) if is_bounded(study) else {}
     rows = [
         {
             "point": point,
-            "network_id": i,
-            "params": prices[i].params if i in prices else None,
-            "macs": prices[i].macs if i in prices else None,
+            "network_id": name,
+            "params": prices[name].params if name in prices else None,
+            "macs": prices[name].macs if name in prices else None,
         }
-        for i, point in points.items()
+        for name, point in points.items()
+        if name not in prices or meets_bounds(study, prices[name])
     ]
+    if not rows:
+        space = study.space
+        raise StudyError(
+            f"bounds must leave at least one network, got max_params_ratio="
+            f"{space.max_params_ratio} max_macs_ratio={space.max_macs_ratio}"
+        )
     return pa.Table.from_pylist(rows, schema=MANIFEST)
+
+
+def _priced(study: Study, points: dict[str, int]) -> "dict[str, Cost]":
+    from stacnet.cost import cost  # torch, which a resumed search does not need
+
+    return {name: cost(study.space.spec(point)) for name, point in points.items()}

@@ -1,13 +1,15 @@
 """What a study wants trained, given what its store already holds."""
 
 from dataclasses import dataclass
+from typing import assert_never
 
-from search.errors import StudyError
-from search.ledger import History
+from search.cells import METRICS, Cell, Key, Outcome
+from search.ledger import History, cell_of
 from search.manifest import load_or_make, planned
-from search.store import Store
+from search.pruner import stored_curves
+from search.store import KEY, Store
 from search.strategy import Listed, Strategy
-from search.study import Exhaustive, Study
+from search.study import Exhaustive, Sampled, Study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,10 +23,36 @@ class Plan:
 def make_plan(store: Store, study: Study, history: History) -> Plan:
     """The study's strategy, having seen the store."""
     manifest = load_or_make(store.storage, study)
+    num_seeds = len(study.seeds)
     match study.strategy:
         case Exhaustive():
             assert manifest is not None
-            known = history.records.keys()
-            total = len(manifest) * len(study.seeds)
-            return Plan(strategy=Listed(planned(study, manifest, known=known)), total=total)
-    raise StudyError("not yet")
+            cells = planned(study, manifest, known=history.records.keys())
+            return Plan(strategy=Listed(cells), total=len(manifest) * num_seeds)
+        case Sampled(trials=trials):
+            from search.sampler import AskTell
+
+            final = history.final(study.max_attempts)
+            strategy = AskTell(study, manifest, known=known_cells(store, final))
+            networks = trials if manifest is None else min(trials, len(manifest))
+            return Plan(strategy=strategy, total=networks * num_seeds)
+        case _:
+            assert_never(study.strategy)
+
+
+def known_cells(store: Store, final: set[Key]) -> list[tuple[Cell, Outcome | None]]:
+    """The stored cells in order of completion; without outcome those that have yet to end."""
+    curves = dict(stored_curves(store.epochs([*KEY, "val_acc"]).to_pylist()))
+    columns = [*KEY, "spec_json", "point", "suggested_by", "status", "ended_at", *METRICS.values()]
+    rows = store.cells(columns).sort_by("ended_at").to_pylist()
+    known = []
+    for row in rows:
+        cell = cell_of(row)
+        values = {metric: row[column] for metric, column in METRICS.items()}
+        outcome = Outcome(
+            status=row["status"],
+            values={metric: value for metric, value in values.items() if value is not None},
+            curve=tuple(curves.get(cell.cell_id, ())),
+        )
+        known.append((cell, outcome if cell.key in final else None))
+    return known

@@ -1,15 +1,16 @@
 """A slot of Ray Tune: an actor that trains one cell after the other."""
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
-from search.cellrun import CellRun, TrainerLike
 from search.cells import Job
-from search.machine import cap_gpu_memory
 from search.store import Store
 from search.study import Study
+
+if TYPE_CHECKING:  # they import torch, which the driver does not need
+    from search.cellrun import CellRun, TrainerLike
 
 SLICE_S = 5.0  # how long a stop waits at most
 
@@ -44,7 +45,7 @@ class CellTrainable(tune.Trainable):
         """End the cell as `pruned` or `preempted`; the next step reports it."""
         self._current().stop(status)
 
-    def make_trainer(self, job: Job, study: Study) -> TrainerLike:
+    def make_trainer(self, job: Job, study: Study) -> "TrainerLike":
         """The training run of a cell."""
         from stacnet.data.images import load
         from stacnet.train import Trainer
@@ -63,7 +64,10 @@ class CellTrainable(tune.Trainable):
         if self._run is not None:
             self._run.stop("preempted")
 
-    def _current(self) -> CellRun:
+    def _current(self) -> "CellRun":
+        from search.cellrun import CellRun
+        from search.machine import cap_gpu_memory
+
         if self._run is None:
             job = Job.from_json(self._job_text)
             store, study = _opened(self._store_address)

@@ -1,0 +1,127 @@
+"""A space and a sampler in Optuna's terms: flat scalar distributions, recorded arguments."""
+
+from typing import Any, assert_never
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+
+from search.errors import StudyError
+from search.space import Space
+from search.study import Sampled, SamplerName, Study
+
+Params = dict[str, int | str]
+
+
+class FlatSpace:
+    """Points of a space as Optuna's parameters: the factors that have a choice.
+
+    An ordered factor is an integer, the position of the choice; another is categorical.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self.distributions: dict[str, BaseDistribution] = {}
+        for factor in space.factors:
+            if len(factor.choices) > 1:
+                self.distributions[factor.name] = (
+                    IntDistribution(0, len(factor.choices) - 1)
+                    if factor.ordered
+                    else CategoricalDistribution([str(choice) for choice in factor.choices])
+                )
+
+    def params(self, point: int) -> Params:
+        """Optuna's parameters of a point."""
+        params: Params = {}
+        for factor, digit in zip(self._space.factors, self._space.digits(point), strict=True):
+            if factor.name in self.distributions:
+                params[factor.name] = digit if factor.ordered else str(factor.choices[digit])
+        return params
+
+    def point(self, params: dict[str, Any]) -> int:
+        """Inverse of `params`."""
+        digits = []
+        for factor in self._space.factors:
+            if factor.name not in self.distributions:
+                digits.append(0)
+            elif factor.ordered:
+                digits.append(params[factor.name])
+            else:
+                digits.append([str(choice) for choice in factor.choices].index(params[factor.name]))
+        return self._space.index(tuple(digits))
+
+
+def sampler_arguments(strategy: Sampled) -> dict[str, Any]:
+    """What the sampler is made with, besides its seed."""
+    match strategy.sampler:
+        case "random" | "tpe" | "gp" | "cmaes":
+            return {}
+        case "qmc":
+            return {"scramble": True}
+        case "nsga2":  # Optuna's 50 would leave a small study no second generation
+            return {"population_size": min(50, max(10, strategy.trials // 10))}
+        case _:
+            assert_never(strategy.sampler)
+
+
+def describe(strategy: Sampled) -> str:
+    """Class, arguments and seed, for the record."""
+    arguments = sampler_arguments(strategy) | {"seed": strategy.sampler_seed}
+    inside = ", ".join(f"{name}={value}" for name, value in arguments.items())
+    return f"optuna {optuna.__version__} {_class(strategy.sampler).__name__}({inside})"
+
+
+def make_sampler(strategy: Sampled, *, known: int) -> optuna.samplers.BaseSampler:
+    """The sampler of a strategy.
+
+    Args:
+        known: results it starts from; a resumed search draws other numbers than a fresh one.
+    """
+    arguments = sampler_arguments(strategy)
+    seed = strategy.sampler_seed + 7919 * known
+    if strategy.sampler in ("qmc", "cmaes", "gp"):
+        arguments["warn_independent_sampling"] = False
+    return _class(strategy.sampler)(seed=seed, **arguments)
+
+
+def generation_mark(sampler: optuna.samplers.BaseSampler, *, number: int) -> dict[str, int]:
+    """For NSGA-II, the generation of the `number`-th stored result; other samplers need none."""
+    if not isinstance(sampler, optuna.samplers.NSGAIISampler):
+        return {}
+    key = sampler._get_generation_key()  # Optuna has no public way to say it
+    return {key: max(number, 0) // (sampler.population_size or 50)}
+
+
+def check_sampler(study: Study) -> None:
+    """Refuse a sampler that cannot do what the study asks.
+
+    Raises:
+        StudyError: the rule, then the value.
+    """
+    assert isinstance(study.strategy, Sampled)
+    if study.strategy.sampler != "cmaes":
+        return
+    if len(study.objectives) > 1:
+        metrics = [objective.metric for objective in study.objectives]
+        raise StudyError(f"sampler cmaes needs a single objective, got {metrics}")
+    unordered = [f.name for f in study.space.factors if len(f.choices) > 1 and not f.ordered]
+    if unordered:
+        raise StudyError(f"sampler cmaes needs ordered factors only, got choices of {unordered}")
+
+
+def _class(name: SamplerName) -> Any:
+    samplers = optuna.samplers
+    match name:
+        case "random":
+            return samplers.RandomSampler
+        case "qmc":
+            return samplers.QMCSampler
+        case "tpe":
+            return samplers.TPESampler
+        case "gp":
+            return samplers.GPSampler
+        case "nsga2":
+            return samplers.NSGAIISampler
+        case "cmaes":
+            return samplers.CmaEsSampler
+        case _:
+            assert_never(name)

@@ -1,0 +1,186 @@
+"""Every sampler behind our ask and tell keeps the same contract; a search is simulated, not run."""
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from typing import get_args
+
+import pytest
+
+from search.cells import Cell, Outcome
+from search.errors import StudyError
+from search.manifest import Manifest
+from search.optuna_space import FlatSpace
+from search.sampler import AskTell
+from search.space import Space
+from search.study import Objective, Sampled, SamplerName, Study
+from stacnet.protocol import Protocol, ScaleSignal
+from stacnet.spec import resnet
+
+SAMPLERS = get_args(SamplerName)
+
+
+@cache
+def study(sampler: SamplerName = "tpe", trials: int = 96, concurrency: int = 8) -> Study:
+    """A space of 4 x 4 x 6 = 96 networks."""
+    return Study(
+        name="ninety-six",
+        space=Space(
+            base=resnet(8, width=4, input_size=32, classes=4),
+            scales=(("off", 1, 2, 4), ("off", 1, 2, 4), ("off", 1, 2, 3, 4, "native")),
+        ),
+        protocol=Protocol(data=ScaleSignal()),
+        strategy=Sampled(sampler=sampler, trials=trials, concurrency=concurrency),
+    )
+
+
+@cache
+def manifest() -> Manifest:
+    """Its distinct networks."""
+    points = study().space.first_index
+    return Manifest(tuple(points.values()), tuple(points))
+
+
+def value(cell: Cell) -> float:
+    """A smooth objective: best at the last point."""
+    assert cell.point is not None
+    digits = study().space.digits(cell.point)
+    return sum(digits[:3]) / 11 + 0.001 * cell.seed
+
+
+def done(cell: Cell) -> Outcome:
+    """A network that was trained to its end."""
+    values = {"val_acc": value(cell), "macs": 1000.0 - value(cell), "params": 5.0}
+    return Outcome(status="complete", values=values)
+
+
+def simulate(strategy: AskTell, *, seed: int = 0, concurrency: int = 8) -> Iterator[Cell]:
+    """Cells in the order in which they end, at random among those that run."""
+    rng, running = random.Random(seed), []
+    while True:
+        answer = strategy.ask()
+        while isinstance(answer, Cell):
+            running.append(answer)
+            assert len({cell.network_id for cell in running}) <= concurrency
+            answer = strategy.ask()
+        if not running:
+            assert answer == "done"
+            return
+        cell = running.pop(rng.randrange(len(running)))
+        yield cell
+        strategy.tell(cell, done(cell))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+class TestEverySampler:
+    """The contract; a new sampler joins by its name in `SamplerName`."""
+
+    def test_trains_no_network_twice_and_visits_all_of_a_small_space(
+        self, sampler: SamplerName
+    ) -> None:
+        visited = [c.network_id for c in simulate(AskTell(study(sampler), manifest()))]
+        assert len(visited) == 96
+        assert set(visited) == set(manifest().network_ids)
+
+    def test_stops_at_its_number_of_trials(self, sampler: SamplerName) -> None:
+        assert len(list(simulate(AskTell(study(sampler, trials=15), manifest())))) == 15
+
+    def test_ends_when_the_space_is_exhausted(self, sampler: SamplerName) -> None:
+        cells = list(simulate(AskTell(study("random"), manifest())))
+        known = [(cell, done(cell)) for cell in cells[:90]]
+        rest = simulate(AskTell(study(sampler, trials=500), manifest(), known=known))
+        assert {cell.key for cell in rest} == {cell.key for cell in cells[90:]}
+
+    def test_goes_on_from_what_is_known_and_repeats_none_of_it(self, sampler: SamplerName) -> None:
+        cells = list(simulate(AskTell(study("random", trials=40), manifest())))
+        known = [(cell, done(cell)) for cell in cells[:30]] + [(c, None) for c in cells[30:34]]
+        again = AskTell(study(sampler, trials=44), manifest(), known=known)
+        for begun in cells[30:34]:
+            again.tell(begun, done(begun))
+        fresh = [cell.network_id for cell in simulate(again)]
+        assert len(fresh) == 44 - 34
+        assert not set(fresh) & {cell.network_id for cell in cells[:34]}
+
+    def test_survives_networks_that_fail_diverge_or_give_nan(self, sampler: SamplerName) -> None:
+        strategy = AskTell(study(sampler, trials=25, concurrency=1), manifest())
+        ends = [
+            Outcome(status="failed", values={}),
+            Outcome(status="diverged", values={}, curve=(0.1,)),
+            Outcome(status="oom", values={}),
+            Outcome(status="complete", values={"val_acc": math.nan}),
+        ]
+        asked = []
+        while isinstance(cell := strategy.ask(), Cell):
+            asked.append(cell.network_id)
+            strategy.tell(cell, ends[len(asked) % 5] if len(asked) % 5 < 4 else done(cell))
+        assert len(set(asked)) == len(asked) == 25
+
+    def test_records_its_class_and_arguments(self, sampler: SamplerName) -> None:
+        cell = AskTell(study(sampler), manifest()).ask()
+        assert isinstance(cell, Cell)
+        assert "Sampler(" in cell.suggested_by
+        assert "seed=0" in cell.suggested_by
+
+
+@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "cmaes"])
+def test_several_objectives_are_told_together(sampler: SamplerName) -> None:
+    objectives = (Objective(), Objective(metric="macs", direction="minimize"))
+    strategy = AskTell(replace(study(sampler, trials=20), objectives=objectives), manifest())
+    assert len({cell.network_id for cell in simulate(strategy)}) == 20
+    assert len(strategy.told()[0].values) == 2
+
+
+def test_cmaes_refuses_several_objectives_with_the_reason() -> None:
+    objectives = (Objective(), Objective(metric="macs", direction="minimize"))
+    with pytest.raises(StudyError, match="cmaes needs a single objective"):
+        AskTell(replace(study("cmaes"), objectives=objectives), manifest())
+
+
+def test_cmaes_refuses_a_space_with_unordered_choices() -> None:
+    space = replace(study().space, pools=("avg", "max"))
+    with pytest.raises(StudyError, match=r"ordered factors only.*pool"):
+        AskTell(replace(study("cmaes"), space=space), None)
+
+
+def test_a_pruned_network_is_told_with_its_curve_and_without_a_final_value() -> None:
+    strategy = AskTell(study(), manifest())
+    cell = strategy.ask()
+    assert isinstance(cell, Cell)
+    strategy.tell(cell, Outcome(status="pruned", values={"val_acc": 0.4}, curve=(0.2, 0.4)))
+    (trial,) = strategy.told()
+    assert trial.state.name == "PRUNED"
+    assert trial.intermediate_values == {1: 0.2, 2: 0.4}
+
+
+def test_a_network_with_two_seeds_is_one_trial_told_their_mean() -> None:
+    two = replace(study(trials=5), seeds=(0, 10))
+    strategy = AskTell(two, manifest())
+    cells = list(simulate(strategy))
+    assert len(cells) == 10
+    trials = strategy.told()
+    assert len(trials) == 5
+    first = cells[0]
+    means = [trial.value for trial in trials]
+    assert any(math.isclose(value(replace(first, seed=0)) + 0.005, mean) for mean in means)
+
+
+def test_networks_beyond_the_bounds_are_never_asked_for() -> None:
+    cheap = manifest().network_ids[:10]
+    bounded = replace(study(), space=replace(study().space, max_macs_ratio=1.5))
+    few = Manifest(manifest().points[:10], cheap)
+    assert {cell.network_id for cell in simulate(AskTell(bounded, few))} == set(cheap)
+
+
+def test_warm_start_points_come_first() -> None:
+    strategy = AskTell(study(), manifest(), first=[95, 17])
+    asked = [strategy.ask(), strategy.ask()]
+    assert [cell.point for cell in asked if isinstance(cell, Cell)] == [95, 17]
+
+
+def test_points_and_optuna_parameters_are_a_bijection() -> None:
+    space = replace(study().space, pools=("avg", "max"), placements=("all", "last"))
+    flat = FlatSpace(space)
+    for point in range(0, space.size(), 7):
+        assert flat.point(flat.params(point)) == point
