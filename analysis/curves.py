@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from analysis.figures import BLUE, GREY, RED, STYLE, new_figure, quiet_grid
+from analysis.figures import BLUE, GREY, RED, STYLE, new_figure, quiet_grid, whole_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ def learning_curves(epochs: pa.Table, wanted: Mapping[str, str]) -> tuple[Curve,
     """
     found = []
     for label, network_id in wanted.items():
-        mine = epochs.filter(pc.equal(epochs["network_id"], network_id))
+        mine = epochs.filter(pc.field("network_id") == network_id)
         by_epoch = mine.group_by("epoch").aggregate(
             [("val_acc", "mean"), ("val_acc", "min"), ("val_acc", "max")]
         )
@@ -79,7 +79,7 @@ def draw_curves(curves: tuple[Curve, ...]) -> Figure:
                 label=curve.label,
             )  # fmt: skip
         axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        whole_numbers(axes)
         axes.set_ylabel("validation accuracy, %")
         figure.legend(loc="outside lower center", ncols=4, frameon=False)
     return figure

@@ -14,7 +14,7 @@ from analysis.comparison import Comparison, plain
 from analysis.curves import Curve, learning_curves
 from analysis.mapfile import map_from_parquet
 from analysis.replay import Replay
-from analysis.replays import replay_all
+from analysis.replays import report_replays
 from search.rows import study_and_space_id
 from search.store import Store
 from search.study import Study
@@ -71,14 +71,11 @@ class StudyFacts:
         return json.dumps(self.to_dict(), indent=1, allow_nan=False)
 
 
-def gather(
-    store: Store, *, picks_file: str | None = None, allow_leak: bool = False, replay_runs: int = 200
-) -> StudyFacts:
+def gather(store: Store, *, picks_file: str | None = None, allow_leak: bool = False) -> StudyFacts:
     """All facts about a study, finished or not.
 
     Args:
         picks_file, allow_leak: see analysis.compare.
-        replay_runs: simulated searches per sampler.
 
     Raises:
         ValueError: the folder holds no study, or a file in it does not fit.
@@ -93,7 +90,7 @@ def gather(
         chart=chart,
         comparison=comparison,
         curves=_curves(store, study, comparison) if comparison else (),
-        replays=replay_all(store, comparison, runs=replay_runs) if comparison else (),
+        replays=report_replays(store, comparison) if comparison else (),
         missing=(*missing, *(comparison.missing if comparison else ())),
     )
 

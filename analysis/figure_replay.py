@@ -3,7 +3,18 @@
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from analysis.figures import BLUE, GREEN, GREY, ORANGE, RED, SKY, STYLE, new_figure, quiet_grid
+from analysis.figures import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    RED,
+    SKY,
+    STYLE,
+    new_figure,
+    quiet_grid,
+    whole_numbers,
+)
 from analysis.replay import Replay
 
 COLOURS = (GREY, ORANGE, GREEN, RED, SKY, "black")
@@ -26,7 +37,7 @@ def draw_replays(replays: tuple[Replay, ...], *, pick_regret: float) -> Figure:
             100 * pick_regret, color=BLUE, linestyle="--", linewidth=1.2, label="the pick alone"
         )
         axes.set_xlabel("trials")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        whole_numbers(axes)
         axes.set_ylabel("regret of the best so far, points")
         figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure

@@ -96,7 +96,7 @@ def _draw_panel(axes: Axes, facts: MapFacts, panel: Panel) -> None:
         axes.text(
             cell.column,
             cell.row,
-            f"{cell.value:.2f}".replace("-", "\N{MINUS SIGN}"),
+            f"{cell.value + 0.0:.2f}".replace("-0.00", "0.00").replace("-", "\N{MINUS SIGN}"),
             ha="center",
             va="center",
             fontsize=7.5,

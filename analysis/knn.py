@@ -104,14 +104,16 @@ class Ridge:
 
     def look(self, x_BM: Tensor) -> Tensor:
         """The class with the largest regression value: (B, 1)."""
+        if self._weights is None:
+            self._weights = self._solved()
+        return (_with_one(x_BM) @ self._weights).argmax(1, keepdim=True)
+
+    def _solved(self) -> Tensor:
         assert self._gram is not None, "look before add"
         assert self._target is not None, "look before add"
-        if self._weights is None:
-            scale = self._gram.diagonal()[:-1].mean().clamp(min=1e-30)
-            ridge = torch.full_like(self._gram.diagonal(), float(self.penalty * scale))
-            ridge[-1] = 1e-9  # the intercept is not shrunk
-            self._weights = torch.linalg.solve(self._gram + ridge.diag(), self._target)
-        return (_with_one(x_BM) @ self._weights).argmax(1, keepdim=True)
+        ridge = self._gram.diagonal().mean().expand(len(self._gram)) * self.penalty
+        ridge = torch.cat([ridge[:-1], ridge.new_tensor([1e-9])])  # the intercept is not shrunk
+        return torch.linalg.solve(self._gram + ridge.diag(), self._target)
 
 
 def _with_one(x_BM: Tensor) -> Tensor:

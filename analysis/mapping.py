@@ -51,7 +51,8 @@ def build_map(
     shuffled = [rng.permutation(labels_G[0]) for _ in range(LABEL_PERMUTATIONS)]
     readings: list[Reading] = []
     for source, of_networks in looks.items():
-        for estimator in get_args(Estimator):
+        estimators: tuple[Estimator, ...] = get_args(Estimator)
+        for estimator in estimators:
             if not any(key[3] == estimator for key in of_networks[0].found):
                 continue
             judged = [(source, labels_G)]
@@ -96,7 +97,7 @@ class _Scorer:
         self.looks = looks
         self.probe_set = probe_set
         self.labelings = labelings
-        self.estimator = estimator
+        self.estimator: Estimator = estimator
 
     def scales(self, place: Place) -> list[int]:
         """Scales at which every tap of the place was read, ascending."""

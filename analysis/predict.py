@@ -9,9 +9,10 @@ from torch import nn
 from analysis.baselines import baseline_picks
 from analysis.candidates import Candidates, candidates
 from analysis.classmap import ClassRepMap, Place
+from analysis.classrepsim import Estimator
 from analysis.controls import map_with_controls
 from analysis.mapfile import map_to_parquet
-from analysis.picks import Pick, Picks, make_pick
+from analysis.picks import Family, Pick, Picks, make_pick
 from analysis.probeset import probe_set
 from analysis.rules import RULES, Rule, rule_scores
 from search.rows import study_and_space_id
@@ -24,7 +25,7 @@ from stacnet.spec import NetworkSpec
 LAST = "stages"  # module of our networks whose spatial mean the classifier gets
 UNTRAINED = 1_000_003  # added to a seed: the untrained twin starts from other weights
 # Maps other than the trained k-NN one, on which the primary rule and R1 are tried too.
-OTHER_MAPS = (
+OTHER_MAPS: tuple[tuple[str, Estimator, Family], ...] = (
     ("untrained", "knn", "control"),
     ("pixels", "knn", "control"),
     ("permuted labels", "knn", "control"),

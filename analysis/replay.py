@@ -23,18 +23,15 @@ class Trial:
     """What training a network gives, as stored.
 
     Args:
-        value: validation accuracy, share, that the sampler is told.
+        values: metric -> value, what the sampler is told; `val_acc` must be there.
         truth: accuracy on the seeds that measure, share.
         curve: validation accuracy after each epoch; ends_s: seconds since the start, each.
-        macs, params: static cost, for samplers with several objectives.
     """
 
-    value: float
+    values: dict[str, float]
     truth: float
     curve: tuple[float, ...]
     ends_s: tuple[float, ...]
-    macs: float
-    params: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +79,8 @@ def simulate(
             return
         cell, trial, outcome = clock.finish()
         strategy.tell(cell, outcome)
-        if outcome.status == "complete" and trial.value > best:
-            best, truth = trial.value, trial.truth
+        if outcome.status == "complete" and trial.values["val_acc"] > best:
+            best, truth = trial.values["val_acc"], trial.truth
         yield Step(time_s=clock.now_s, truth=truth)
 
 
@@ -110,8 +107,7 @@ class _Clock:
             self.now_s, _, epoch, began_s, cell, trial = heapq.heappop(self._running)
             curve = trial.curve[:epoch]
             if epoch == len(trial.curve):
-                values = {"val_acc": trial.value, "macs": trial.macs, "params": trial.params}
-                return cell, trial, Outcome(status="complete", values=values, curve=curve)
+                return cell, trial, Outcome(status="complete", values=trial.values, curve=curve)
             if self._pruner.should_stop(cell.cell_id, curve):
                 return cell, trial, Outcome(status="pruned", values={}, curve=curve)
             self._push(cell, trial, epoch=epoch + 1, began_s=began_s)

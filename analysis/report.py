@@ -1,7 +1,5 @@
 """One self-contained HTML about one or several studies, with its figures and tables as files."""
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -25,6 +23,7 @@ from analysis.figures_study import (
     frontier_facts,
     ranking_facts,
 )
+from analysis.tables import flat, table_rows, to_csv
 from search.store import Store
 
 TITLE = "Where should attention go?"
@@ -37,6 +36,19 @@ class Picture:
     name: str
     caption: str
     figure: Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One study's part of the page."""
+
+    facts: StudyFacts
+    pictures: tuple[Picture, ...]
+
+    @classmethod
+    def of(cls, facts: StudyFacts) -> "Part":
+        """The part with every figure that the facts allow."""
+        return cls(facts=facts, pictures=tuple(pictures(facts)))
 
 
 def report(folders: Sequence[str], out: str | Path | None = None, *, title: str = TITLE) -> str:
@@ -53,11 +65,11 @@ def report(folders: Sequence[str], out: str | Path | None = None, *, title: str 
         ValueError: a folder holds no study, or a file in it does not fit.
     """
     stores = [Store(folder) for folder in folders]
-    studies = [gather(store) for store in stores]
-    for store, facts in zip(stores, studies, strict=True):
-        for name, data in side_files(facts):
+    parts = [Part.of(gather(store)) for store in stores]
+    for store, part in zip(stores, parts, strict=True):
+        for name, data in side_files(part):
             store.storage.write(f"report/{name}", data)
-    page = render(studies, title=title).encode()
+    page = render(parts, title=title).encode()
     if out is None:
         stores[0].storage.write("report.html", page)
         return f"{stores[0].address}/report.html"
@@ -66,13 +78,12 @@ def report(folders: Sequence[str], out: str | Path | None = None, *, title: str 
     return str(out)
 
 
-def render(studies: Sequence[StudyFacts], *, title: str = TITLE) -> str:
+def render(parts: Sequence[Part], *, title: str = TITLE) -> str:
     """The HTML page; it needs nothing but itself."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.globals["words"] = sentences
+    environment.globals |= {"words": sentences, "table_rows": table_rows}
     environment.filters["inline"] = _inline
     template = environment.from_string(files("analysis").joinpath("report.html").read_text())
-    parts = [{"facts": facts, "pictures": list(pictures(facts))} for facts in studies]
     return template.render(title=title, parts=parts)
 
 
@@ -122,37 +133,18 @@ def pictures(facts: StudyFacts) -> Iterator[Picture]:
     )
 
 
-def side_files(facts: StudyFacts) -> Iterator[tuple[str, bytes]]:
+def side_files(part: Part) -> Iterator[tuple[str, bytes]]:
     """Figures, tables and facts as files: (name, content)."""
-    for picture in pictures(facts):
+    facts = part.facts
+    for picture in part.pictures:
         yield f"{picture.name}.svg", to_bytes(picture.figure, kind="svg")
         yield f"{picture.name}.png", to_bytes(picture.figure, kind="png")
     yield "facts.json", facts.to_json().encode()
     if facts.comparison:
-        yield "ranking.csv", _table([_ranking_row(j) for j in facts.comparison.to_dict()["judged"]])
+        yield "ranking.csv", to_csv([flat(j) for j in facts.comparison.to_dict()["judged"]])
     if facts.chart:
         rows = facts.to_dict()["map"]["readings"]
-        yield "map.csv", _table([{k: v for k, v in r.items() if k != "matrix"} for r in rows])
-
-
-def _ranking_row(judged: dict) -> dict:
-    """A flat row: nested values become columns named parent_child."""
-    flat = {}
-    for name, value in judged.items():
-        inner = value if isinstance(value, dict) else {"": value}
-        for key, leaf in inner.items():
-            if not isinstance(leaf, dict):
-                flat[f"{name}_{key}".rstrip("_")] = leaf
-    return flat
-
-
-def _table(rows: list[dict]) -> bytes:
-    text = io.StringIO()
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(text, fieldnames=names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+        yield "map.csv", to_csv([{k: v for k, v in r.items() if k != "matrix"} for r in rows])
 
 
 def _inline(figure: Figure) -> Markup:

@@ -80,18 +80,24 @@ def results_from_table(
         ValueError: newer schema, missing column, unknown network, NaN accuracy, duplicate row.
     """
     table = _checked_columns(table)
-    mine = pc.and_(
-        pc.equal(table["status"], "complete"), pc.equal(table["protocol_id"], protocol_id)
-    )
+    mine = (pc.field("status") == "complete") & (pc.field("protocol_id") == protocol_id)
     table = table.filter(mine).combine_chunks()
-    ids = table["network_id"].combine_chunks() if table.num_rows else pa.array([], pa.string())
-    if known is None:
-        known = pc.unique(ids).to_pylist()
-    row = pc.index_in(ids, pa.array(known, pa.string()))
-    if row.null_count:
-        _check_strangers(table.filter(pc.is_null(row)))
-        table, row = table.filter(pc.is_valid(row)), row.drop_null()
-    return _arrays(table, row.to_numpy().astype(np.int64), tuple(known))
+    names, code = _coded(table)
+    ids = tuple(names if known is None else known)
+    rows = {name: row for row, name in enumerate(ids)}
+    row = np.array([rows.get(name, -1) for name in names], dtype=np.int64)[code]
+    if (row < 0).any():
+        _check_strangers(table.filter(pa.array(row < 0)))
+        table, row = table.filter(pa.array(row >= 0)), row[row >= 0]
+    return _arrays(table, row, ids)
+
+
+def _coded(table: pa.Table) -> tuple[list[str], NDArray[np.int64]]:
+    """The distinct networks, and which one each row is."""
+    if not table.num_rows:
+        return [], np.zeros(0, dtype=np.int64)
+    coded = table["network_id"].combine_chunks().dictionary_encode()
+    return coded.dictionary.to_pylist(), coded.indices.to_numpy().astype(np.int64)
 
 
 def _checked_columns(table: pa.Table) -> pa.Table:
@@ -165,8 +171,8 @@ def _check_rows(
         return f"network {known[network]} seed {seeds[seed]}"
 
     for name in ("val_acc_last", "test_acc_last"):
-        values = table[name].combine_chunks() if table.num_rows else pa.array([], pa.float64())
-        wrong = np.flatnonzero(pc.fill_null(pc.is_nan(values), False).to_numpy(False))
+        is_null = table[name].is_null().to_numpy()
+        wrong = np.flatnonzero(np.isnan(_numbers(table, name)) & ~is_null)
         if len(wrong):
             raise ValueError(
                 f"cells: {name} of a complete cell must be a number, got NaN for "

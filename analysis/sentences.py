@@ -218,13 +218,14 @@ def study_sentence(facts: StudyFacts) -> str:
     size = f"{base.input_size}x{base.input_size}"
     text = (
         f"A ResNet-{base.depth} of width {base.widths[0]} (stage kernels {kernels}) on {size} "
-        f"images; {study.space.size()} placements of STAC; recipe of {study.protocol.epochs} epochs."
+        f"images; {study.space.size()} placements of STAC, {study.protocol.epochs} epochs each."
     )
     if comparison is None:
         return text
     return (
-        f"{text} {comparison.trained} of {comparison.networks} distinct networks are trained. Seeds "
-        f"{_numbers(comparison.seeds_a)} select the best, {_numbers(comparison.seeds_b)} measure."
+        f"{text} {comparison.trained} of {comparison.networks} distinct networks are trained. "
+        f"The best is selected with seeds {_numbers(comparison.seeds_a)} and measured with seeds "
+        f"{_numbers(comparison.seeds_b)}."
     )
 
 
@@ -234,64 +235,6 @@ def ceiling_sentence(comparison: Comparison) -> str:
     if ceiling != ceiling:
         return "With one seed there is no noise ceiling."
     return f"Between two halves of the seeds, networks rank alike with a tau of {ceiling:.2f}."
-
-
-@dataclass(frozen=True, kw_only=True)
-class Value:
-    """One entry of a table."""
-
-    text: str
-    is_number: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One predictor in the table."""
-
-    is_primary: bool
-    cells: tuple[Value, ...]
-
-
-def table_rows(comparison: Comparison) -> list[Row]:
-    """All predictors, the primary first, then by regret."""
-    rest = sorted(
-        comparison.judged[1:],
-        key=lambda j: (j.regret.value != j.regret.value, j.regret.value, j.name),
-    )
-    return [_row(j, is_primary=not i) for i, j in enumerate((comparison.primary, *rest))]
-
-
-def _row(judged: Judged, *, is_primary: bool) -> Row:
-    accuracy, regret, verdict = judged.network.accuracy.value, judged.regret, judged.verdict
-    interval = f" [{_number(100 * regret.low)}, {_number(100 * regret.high)}]"
-    numbers = (
-        percent(accuracy),
-        _number(100 * regret.value) + (interval if regret.low == regret.low else ""),
-        _number(judged.percentile.value, digits=0),
-        _number(judged.trials_to_match),
-        _number(judged.tau.value, digits=2),
-        _number(_p(judged, is_primary=is_primary), digits=3),
-        _number(judged.tau_within_macs, digits=2),
-        _number(judged.hypervolume_ratio.get("macs", float("nan")), digits=2),
-        _number(judged.cost_s),
-    )
-    cells = [Value(text=judged.name, is_number=False)]
-    cells += [Value(text=scales_text(judged.network), is_number=False)]
-    cells += [Value(text=text, is_number=True) for text in numbers]
-    cells += [Value(text=f"{verdict.ranking}, {verdict.choice}", is_number=False)]
-    return Row(is_primary=is_primary, cells=tuple(cells))
-
-
-def _p(judged: Judged, *, is_primary: bool) -> float:
-    if not is_primary:
-        return judged.tau_p_holm
-    return max((p for p in (judged.tau_p, judged.tau_p_random_map) if p == p), default=float("nan"))
-
-
-def _number(value: float, *, digits: int = 1) -> str:
-    if value != value:
-        return "\N{EN DASH}"
-    return f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _numbers(values: tuple[int, ...]) -> str:

@@ -1,0 +1,89 @@
+"""The table of all predictors, as a reader sees it and as CSV."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.comparison import Comparison, Judged
+from analysis.sentences import percent, scales_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """One entry of a table."""
+
+    text: str
+    is_number: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One predictor in the table."""
+
+    is_primary: bool
+    cells: tuple[Value, ...]
+
+
+def table_rows(comparison: Comparison) -> list[Row]:
+    """All predictors, the primary first, then by regret."""
+    rest = sorted(
+        comparison.judged[1:],
+        key=lambda j: (j.regret.value != j.regret.value, j.regret.value, j.name),
+    )
+    return [_row(j, is_primary=not i) for i, j in enumerate((comparison.primary, *rest))]
+
+
+def _row(judged: Judged, *, is_primary: bool) -> Row:
+    accuracy, regret, verdict = judged.network.accuracy.value, judged.regret, judged.verdict
+    interval = f" [{_number(100 * regret.low)}, {_number(100 * regret.high)}]"
+    numbers = (
+        percent(accuracy),
+        _number(100 * regret.value) + (interval if regret.low == regret.low else ""),
+        _number(judged.percentile.value, digits=0),
+        _number(judged.trials_to_match),
+        _number(judged.tau.value, digits=2),
+        _number(_p(judged, is_primary=is_primary), digits=3),
+        _number(judged.tau_within_macs, digits=2),
+        _number(judged.hypervolume_ratio.get("macs", float("nan")), digits=2),
+        _number(judged.cost_s),
+    )
+    cells = [Value(text=judged.name, is_number=False)]
+    cells += [Value(text=scales_text(judged.network), is_number=False)]
+    cells += [Value(text=text, is_number=True) for text in numbers]
+    cells += [Value(text=word, is_number=False) for word in (verdict.ranking, verdict.choice)]
+    return Row(is_primary=is_primary, cells=tuple(cells))
+
+
+def _p(judged: Judged, *, is_primary: bool) -> float:
+    if not is_primary:
+        return judged.tau_p_holm
+    return max((p for p in (judged.tau_p, judged.tau_p_random_map) if p == p), default=float("nan"))
+
+
+def _number(value: float, *, digits: int = 1) -> str:
+    if value != value:
+        return "\N{EN DASH}"
+    return f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def flat(judged: dict[str, Any]) -> dict[str, Any]:
+    """A predictor as one flat row: nested values become columns named parent_child."""
+    row = {}
+    for name, value in judged.items():
+        inner = value if isinstance(value, dict) else {"": value}
+        for key, leaf in inner.items():
+            if not isinstance(leaf, dict):
+                row[f"{name}_{key}".rstrip("_")] = leaf
+    return row
+
+
+def to_csv(rows: Sequence[dict[str, Any]]) -> bytes:
+    """Rows as CSV, columns in the order of their first appearance."""
+    text = io.StringIO()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, fieldnames=names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()

@@ -1,0 +1,317 @@
+"""ClassRepSim: estimators against scikit-learn, laws of the map, ScaleSignal's planted truth."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge as SklearnRidge
+from sklearn.neighbors import NearestCentroid, NearestNeighbors
+from torch import nn
+from torchvision.models import resnet18
+
+from analysis.classmap import ClassRepMap, Place
+from analysis.classrepsim import ProbeSet, Settings, look
+from analysis.controls import calibrated, map_with_controls
+from analysis.knn import Knn, Ncm, Ridge
+from analysis.mapfile import map_from_parquet, map_to_parquet
+from analysis.predict import places
+from analysis.probeset import probe_set
+from analysis.responses import Bag, Sketch, permute_cells
+from analysis.rules import stage_values
+from analysis.similarity import class_matrix, class_responses, neighbour_scores, retention
+from stacnet.data.images import load
+from stacnet.protocol import Protocol, ScaleSignal
+from stacnet.resnet import build
+from stacnet.spec import resnet
+from stacnet.train import Trainer
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def clouds() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """120 gallery and 60 query points of 5 overlapping classes in 12 dimensions, and labels."""
+    generator = torch.Generator().manual_seed(0)
+    labels_N = torch.arange(180) % 5
+    means_KM = torch.randn((5, 12), generator=generator)
+    x_NM = means_KM[labels_N] + torch.randn((180, 12), generator=generator)
+    return x_NM[:120], x_NM[120:], labels_N
+
+
+def images_of_classes(*, images: int = 120, classes: int = 4, seed: int = 0) -> ProbeSet:
+    """Noise images with a class-dependent corner."""
+    generator = torch.Generator().manual_seed(seed)
+    labels_N = np.arange(images) % classes
+    x_NCHW = torch.randn((images, 3, 16, 16), generator=generator)
+    for label in range(classes):
+        x_NCHW[labels_N == label, :, 8 * (label // 2) :, 8 * (label % 2) :] += 0.7
+
+    def batches() -> Iterator[torch.Tensor]:
+        yield from x_NCHW.split(50)
+
+    return ProbeSet(batches=batches, labels_N=labels_N, num_gallery=images // 2, classes=classes)
+
+
+def test_knn_finds_the_neighbours_that_scikit_learn_finds(clouds):
+    gallery, queries, labels = clouds
+    ours = Knn(k=7)
+    ours.add(gallery[:50], labels[:50])
+    ours.add(gallery[50:], labels[50:120])
+    centre = gallery.mean(0)
+    theirs = NearestNeighbors(n_neighbors=7, metric="cosine").fit((gallery - centre).numpy())
+    expected = theirs.kneighbors((queries - centre).numpy(), return_distance=False)
+    assert np.array_equal(ours.look(queries).numpy(), expected)
+
+
+def test_blockwise_neighbours_equal_those_of_one_block(clouds, monkeypatch):
+    gallery, queries, labels = clouds
+    whole, blocks = Knn(k=5), Knn(k=5)
+    whole.add(gallery, labels[:120])
+    expected = whole.look(queries)
+    monkeypatch.setattr("analysis.knn.BLOCK", 7)
+    blocks.add(gallery, labels[:120])
+    assert torch.equal(blocks.look(queries), expected)
+
+
+def test_ncm_streams_to_the_classes_of_scikit_learns_nearest_centroid(clouds):
+    gallery, queries, labels = clouds
+    ours = Ncm(classes=5)
+    for start in range(0, 120, 17):
+        ours.add(gallery[start : start + 17], labels[start : min(start + 17, 120)])
+    theirs = NearestCentroid().fit(gallery.numpy(), labels[:120].numpy())
+    assert np.array_equal(ours.look(queries)[:, 0].numpy(), theirs.predict(queries.numpy()))
+
+
+def test_the_linear_probe_is_scikit_learns_ridge_regression_on_one_hot_classes(clouds):
+    gallery, queries, labels = clouds
+    ours = Ridge(classes=5)
+    ours.add(gallery[:70], labels[:70])
+    ours.add(gallery[70:], labels[70:120])
+    padded = torch.cat([gallery, torch.ones(120, 1)], 1).double()
+    penalty = float((padded.T @ padded).diagonal().mean()) * ours.penalty
+    one_hot = nn.functional.one_hot(labels[:120], 5).double().numpy()
+    theirs = SklearnRidge(alpha=penalty).fit(gallery.double().numpy(), one_hot)
+    expected = theirs.predict(queries.double().numpy()).argmax(1)
+    assert np.array_equal(ours.look(queries)[:, 0].numpy(), expected)
+
+
+def test_a_gallery_smaller_than_k_is_refused(clouds):
+    knn = Knn(k=10)
+    knn.add(clouds[0][:9], clouds[2][:9])
+    with pytest.raises(ValueError, match="gallery must hold at least k images, got 9 k=10"):
+        knn.look(clouds[1])
+
+
+def test_neighbours_are_invariant_to_rotation_scale_and_shift_of_the_features(clouds):
+    gallery, queries, labels = (part.double() for part in clouds)
+    rotation, _ = torch.linalg.qr(torch.randn(12, 12, dtype=torch.float64))
+    before, after = Knn(k=5), Knn(k=5)
+    before.add(gallery, labels)
+    after.add(3.7 * gallery @ rotation + 2.0, labels)
+    assert torch.equal(before.look(queries), after.look(3.7 * queries @ rotation + 2.0))
+
+
+def test_the_sketch_keeps_cosines_on_average_and_short_features_exactly():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn((2, 4096), generator=generator)
+    x[1] += x[0]
+    cosine = nn.functional.cosine_similarity(x[:1], x[1:])
+    found = []
+    for seed in range(30):
+        sketch = Sketch(4096, dims=256, generator=torch.Generator().manual_seed(seed))
+        short = sketch(x)
+        assert short.shape == (2, 256)
+        found.append(float(nn.functional.cosine_similarity(short[:1], short[1:])))
+    assert np.mean(found) == pytest.approx(float(cosine), abs=0.02)
+    assert Sketch(200, dims=256, generator=generator)(x[:, :200]).equal(x[:, :200])
+
+
+def test_a_bag_does_not_see_where_cells_are_and_a_permuted_layout_keeps_each_cell_whole():
+    generator = torch.Generator().manual_seed(0)
+    x_BCS = torch.randn((3, 5, 16), generator=generator)
+    permuted = permute_cells(x_BCS, generator=generator)
+    bag = Bag(5, dims=64, generator=torch.Generator().manual_seed(1))
+    assert torch.allclose(bag(x_BCS), bag(permuted), atol=1e-6)
+    for image, other in zip(x_BCS, permuted, strict=True):
+        assert not torch.equal(image, other)
+        assert {tuple(c.tolist()) for c in image.T} == {tuple(c.tolist()) for c in other.T}
+
+
+def test_scores_are_zero_at_chance_one_at_the_ceiling_also_for_small_classes():
+    gallery = np.array([0] * 3 + [1] * 9)
+    perfect = np.array([[0, 1, 2, 3, 4], [3, 4, 5, 6, 7]])
+    assert neighbour_scores(perfect, gallery, np.array([0, 1])) == pytest.approx([1.0, 1.0])
+    rng = np.random.default_rng(0)
+    random = np.array([rng.choice(12, 5, replace=False) for _ in range(20_000)])
+    labels = np.arange(20_000) % 2
+    scores = neighbour_scores(random, gallery, labels)
+    assert scores[labels == 0].mean() == pytest.approx(0, abs=0.01)
+    assert scores[labels == 1].mean() == pytest.approx(0, abs=0.03)
+
+
+def test_responses_and_class_matrix_are_shares():
+    rng = np.random.default_rng(0)
+    gallery, queries = rng.integers(0, 4, 50), np.arange(40) % 4
+    answers = np.array([rng.choice(50, 6, replace=False) for _ in range(40)])
+    responses = class_responses(answers, gallery, classes=4)
+    assert responses[0, 2] == (gallery[answers[0]] == 2).mean()
+    assert responses.sum(1) == pytest.approx(1)
+    matrix = class_matrix(responses, queries)
+    assert matrix[1] == pytest.approx(responses[queries == 1].mean(0))
+
+
+def test_a_read_out_retains_all_of_itself_and_little_of_an_unrelated_one():
+    rng = np.random.default_rng(0)
+    gallery, queries = np.arange(200) % 4, np.arange(80) % 4
+    one, other = (
+        np.array([rng.choice(200, 10, replace=False) for _ in range(80)]) for _ in range(2)
+    )
+    assert retention(one, one, gallery, queries, classes=4) == pytest.approx((1, 1, 1))
+    assert retention(one, other, gallery, queries, classes=4).jaccard < 0.1
+
+
+@pytest.fixture(scope="module")
+def small_map() -> ClassRepMap:
+    """Map of an untrained convolution stack on images that a pooled map tells apart."""
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1))
+    return map_with_controls(
+        [(model, model)],
+        images_of_classes(images=400),
+        places=[Place("first", 0, ("1",)), Place("1", -1, ("1",))],
+        last="2",
+        scales=(1, 2, 4),
+    )
+
+
+def test_permuted_labels_sit_at_zero_within_their_error(small_map):
+    for reading in small_map.select(source="permuted labels"):
+        assert abs(reading.crs) < 4 * reading.crs_se + 1e-9
+
+
+def test_layout_is_what_one_cell_cannot_have_and_corners_need_two_cells(small_map):
+    stage = {r.cells: r for r in small_map.stages()[0]}
+    assert stage[1].lay == 0
+    assert stage[2].crs > 0.8
+    assert stage[2].lay > 0.5
+    assert stage[16].native
+    assert stage[2].gain == pytest.approx(stage[2].crs - stage[1].crs)
+
+
+def test_controls_and_other_estimators_are_always_beside_the_map(small_map):
+    assert {(r.source, r.estimator) for r in small_map.readings} == {
+        *((s, e) for s in ("trained", "untrained", "pixels") for e in ("knn", "ncm", "ridge")),
+        ("permuted labels", "knn"),
+    }
+    assert [r.cells for r in small_map.stages(source="pixels")[0]] == [1, 2, 4, 16]
+
+
+def test_a_map_survives_its_parquet_file_and_a_newer_one_is_refused(small_map):
+    data = map_to_parquet(small_map)
+    again = map_from_parquet(data, source="map.parquet")
+    assert again.num_queries == 200
+    assert len(again.readings) == len(small_map.readings)
+    for one, other in zip(again.readings, small_map.readings, strict=True):
+        np.testing.assert_equal(vars_of(one), vars_of(other))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("analysis.mapfile.MAP_SCHEMA_VERSION", 0)
+        with pytest.raises(ValueError, match="must be a map of schema version at most 0"):
+            map_from_parquet(data, source="map.parquet")
+
+
+def vars_of(reading) -> dict:
+    return {name: getattr(reading, name) for name in reading.__dataclass_fields__}
+
+
+def test_a_class_without_queries_is_refused():
+    probes = images_of_classes()
+    cut = ProbeSet(
+        batches=probes.batches,
+        labels_N=np.where(np.arange(120) >= 60, 0, probes.labels_N),
+        num_gallery=60,
+        classes=4,
+    )
+    with pytest.raises(ValueError, match="among the probe images' queries, got none of class 1"):
+        map_with_controls(
+            [(nn.Identity(), nn.Identity())],
+            cut,
+            places=[Place("x", 0, ("",))],
+            last="",
+            scales=(1,),
+        )
+
+
+def test_a_torchvision_resnet_gives_a_map_by_module_names():
+    model = resnet18(weights=None, num_classes=4)
+    found = look(
+        model,
+        images_of_classes(),
+        taps=["layer1.0.bn2", "layer3.1"],
+        scales=(1, 2),
+        settings=Settings(readouts=(("full", "knn"),)),
+    )
+    assert found.native == {"layer1.0.bn2": 4, "layer3.1": 1}
+    assert {key[:2] for key in found.found} == {
+        ("layer1.0.bn2", 1),
+        ("layer1.0.bn2", 2),
+        ("layer1.0.bn2", 4),
+        ("layer3.1", 1),
+    }
+    assert found.found["layer3.1", 1, "full", "knn"].shape == (60, 10)
+    assert model.training
+
+
+def test_an_unknown_tap_is_refused_by_name():
+    with pytest.raises(ValueError, match="tap must name a module of the network"):
+        look(nn.Sequential(nn.ReLU()), images_of_classes(), taps=["layer9"], scales=(1,))
+
+
+def test_an_untrained_twin_with_silent_branches_is_made_to_speak():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    nn.init.zeros_(model[1].weight)
+    spoken = calibrated(model, images_of_classes())
+    x = next(images_of_classes().batches())
+    assert not model(x).any()
+    assert float(spoken(x).std()) == pytest.approx(1, abs=0.1)
+
+
+@pytest.fixture(scope="module")
+def scale_signal_maps() -> dict[str, ClassRepMap]:
+    """Maps of two trained nets on layouts of 2x2 cells: patch-limited, and one that sees it all."""
+    data = ScaleSignal(grid=2, size=16, gap=1, noise=0.3, train=1024, val=1000, test=64)
+    protocol = Protocol(data=data, epochs=4, batch_size=32, lr=0.1, warmup_epochs=1)
+    splits = load(data)
+    charts = {}
+    for name, kernels in (("patch-limited", (1, 1, 1)), ("large", (3, 3, 3))):
+        spec = resnet(8, width=16, kernels=kernels, input_size=16, classes=splits.classes)
+        trainer = Trainer(spec, protocol, splits, seed=0, device=CPU, threads=1)
+        while not trainer.done:
+            trainer.run()
+        charts[name] = map_with_controls(
+            [(trainer.evaluated_model, build(spec, seed=1))],
+            probe_set(splits, images=1000, device=CPU),
+            places=places(spec),
+            last="stages",
+            scales=(1, 2, 4, 8),
+        )
+    return charts
+
+
+def test_the_map_of_a_patch_limited_net_steps_at_the_grid_and_its_permuted_layout_does_not(
+    scale_signal_maps,
+):
+    for stage in scale_signal_maps["patch-limited"].stages():
+        at = {r.cells: r for r in stage}
+        assert at[1].crs < 0.4
+        assert at[2].crs > 0.9
+        assert at[2].crs - at[2].lay < 0.4
+
+
+def test_the_primary_rule_picks_the_grid_and_stays_off_where_nothing_is_to_gain(
+    scale_signal_maps,
+):
+    for name, picked in (("patch-limited", [2, 2, 2]), ("large", [0, 0, 0])):
+        stages = scale_signal_maps[name].stages()
+        last = stages[0][0].crs - stages[0][0].head
+        values = stage_values("R2+R5", stages, last=last)
+        assert [max(value, key=value.__getitem__) for value in values] == picked
