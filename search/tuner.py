@@ -4,10 +4,11 @@ import os
 import re
 import shutil
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import ray
-from ray import tune
+from ray import cloudpickle, tune
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 from ray.tune.search import Searcher
 from ray.tune.stopper import NoopStopper
@@ -96,7 +97,7 @@ class Teller(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """The worker died, or raised."""
-        error = trial.get_pickled_error()
+        error = _error_of(trial)
         self._desk.lost(trial.trial_id, loss_of(error), cause_of(error))
 
     def __reduce__(self) -> tuple:
@@ -169,6 +170,12 @@ def loss_of(error: Exception | None) -> Loss:
 def cause_of(error: Exception | None) -> Exception | None:
     """What the worker raised, if it raised."""
     return error.cause if isinstance(error, RayTaskError) else error
+
+
+def _error_of(trial: Any) -> Exception | None:
+    """What Ray said; Tune's own getter looks in the storage, to which it was not yet copied."""
+    file = trial.pickled_error_file
+    return cloudpickle.loads(Path(file).read_bytes()) if file else None
 
 
 def _name(trial: Any) -> str:
