@@ -1,5 +1,7 @@
 """Every kind of attention compiles, exports and survives other memory formats and precisions."""
 
+import shutil
+
 import onnxruntime
 import pytest
 import torch
@@ -35,7 +37,15 @@ def tiny(*attention: AttentionSpec) -> torch.nn.Module:
         attention=attention,
         input_size=12,
     )
-    return build(spec).eval()
+    return opened(build(spec)).eval()
+
+
+def opened(network: torch.nn.Module) -> torch.nn.Module:
+    """Fusions away from their start, where `mul_res` would hide the rest of the gate."""
+    for name, parameter in network.named_parameters():
+        if name.endswith("strength"):
+            torch.nn.init.constant_(parameter, 0.5)
+    return network
 
 
 def images() -> torch.Tensor:
@@ -50,8 +60,10 @@ def test_a_network_is_traced_whole_by_the_compiler(attention):
     compiled(images()).sum().backward()
 
 
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("g++") is None, reason="the compiler's code needs g++")
 def test_generated_code_computes_every_kind_of_gate():
-    gates = torch.nn.Sequential(*(make_gate(4, attention) for attention in KINDS.values())).eval()
+    gates = opened(torch.nn.Sequential(*(make_gate(4, spec) for spec in KINDS.values()))).eval()
     x = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.testing.assert_close(torch.compile(gates)(x), gates(x))
