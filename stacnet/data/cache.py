@@ -109,7 +109,7 @@ def verify(folder: Path) -> None:
     """
     cache, meta = open_cache(folder), _read_meta(folder)
     images = {"train": cache.train[0], "test": cache.test[0]}
-    position: dict[str, int] = {split: 0 for split in SPLITS}
+    position: dict[str, int] = dict.fromkeys(SPLITS, 0)
     blocks = [Block(**block) for block in meta["blocks"]]
     for block in blocks:
         start = position[block.split]

@@ -17,7 +17,9 @@ def is_image_folder(folder: Path) -> bool:
 
 
 def open_folder(folder: Path, *, size: int) -> Source:
-    """`train/<class>/*` and `test/<class>/*` (or `val/`): the largest centred square, resized to `size`.
+    """`train/<class>/*` and `test/<class>/*` (or `val/`), as squares of side `size`, pixels.
+
+    The largest centred square of an image is resized.
 
     Raises:
         ValueError: a split is missing or empty, or the splits have different classes.
