@@ -2,6 +2,7 @@
 
 import json
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ class Record:
     own_faults: int = 0
     status: str = ""
     gpus: float | None = None
+    is_promoted: bool = False
 
     def is_final(self, max_attempts: int) -> bool:
         """Whether no further attempt is due: an end that counts, or too many faults of its own."""
@@ -50,6 +52,13 @@ class History:
                 record.gpus = max(record.gpus or 0.0, min(1.0, 2 * share))
             self.attempts.add((key, attempt))
             self.orders = max(self.orders, (order or 0) + 1)
+
+    def promote(self, cell_ids: Iterable[str]) -> None:
+        """Pruned cells that shall be trained to their end."""
+        wanted = set(cell_ids)
+        for key, record in self.records.items() if wanted else ():
+            if record.status == "pruned" and "-".join(map(str, key)) in wanted:
+                record.status, record.is_promoted = "promoted", True
 
     def final(self, max_attempts: int) -> set[Key]:
         """Cells that need no further attempt."""
@@ -111,12 +120,13 @@ class Ledger:
     def _hand_out(self, cell: Cell) -> Job:
         record = self._records.setdefault(cell.key, Record())
         given = self._study.resources.gpus
+        scheduled = getattr(self._study.strategy, "scheduler", "none") != "none"
         job = Job(
             cell=cell,
             attempt=record.attempts,
             order=self._orders,
             gpus=(record.gpus or given) if given else 0.0,
-            prunable=getattr(self._study.strategy, "scheduler", "none") != "none",
+            prunable=scheduled and not record.is_promoted,
         )
         record.attempts += 1
         self._orders += 1
@@ -137,8 +147,8 @@ def begun_cells(store: Store, history: History, *, max_attempts: int) -> list[Ce
     }
     if not open_keys:
         return []
-    table = store.cells([*KEY, "spec_json", "point", "suggested_by", "order", "status"])
-    table = table.filter(~pc.field("status").isin(sorted(FINAL)))
+    table = store.cells([*KEY, "spec_json", "point", "suggested_by", "order"])
+    table = table.filter(pc.field("network_id").isin(sorted({key[0] for key in open_keys})))
     rows = sorted(table.to_pylist(), key=lambda row: row["order"] or 0)
     return [cell_of(row) for row in rows if tuple(row[name] for name in KEY) in open_keys]
 

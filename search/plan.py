@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from search.cells import METRICS, Cell, Key, Outcome
+from search.extras import extended, finalist_cells, read_extras
 from search.ledger import History, cell_of
-from search.manifest import load_or_make, planned
+from search.manifest import Manifest, load_or_make, planned
 from search.pruner import stored_curves
+from search.status import planned_cells
 from search.store import KEY, Store
-from search.strategy import Listed, Strategy
+from search.strategy import Chain, Listed, Strategy
 from search.study import Exhaustive, Sampled, Study
 
 
@@ -22,20 +24,31 @@ class Plan:
 
 def make_plan(store: Store, study: Study, history: History) -> Plan:
     """The study's strategy, having seen the store."""
-    manifest = load_or_make(store.storage, study)
-    num_seeds = len(study.seeds)
+    manifest, extras = load_or_make(store.storage, study), read_extras(store.storage)
+    main = _main_strategy(store, extended(study, extras), history, manifest, extras.first)
+    finalists = finalist_cells(study, extras, manifest)
+    fresh = [cell for cell in finalists if cell.key not in history.records]
+    total = planned_cells(study, extras, manifest)
+    return Plan(strategy=Chain([main, Listed(fresh)]), total=total)
+
+
+def _main_strategy(
+    store: Store,
+    study: Study,
+    history: History,
+    manifest: Manifest | None,
+    first: tuple[int, ...],
+) -> Strategy:
     match study.strategy:
         case Exhaustive():
             assert manifest is not None
-            cells = planned(study, manifest, known=history.records.keys())
-            return Plan(strategy=Listed(cells), total=len(manifest) * num_seeds)
-        case Sampled(trials=trials):
+            return Listed(planned(study, manifest, known=history.records.keys()))
+        case Sampled():
             from search.sampler import AskTell
 
             final = history.final(study.max_attempts)
-            strategy = AskTell(study, manifest, known=known_cells(store, final))
-            networks = trials if manifest is None else min(trials, len(manifest))
-            return Plan(strategy=strategy, total=networks * num_seeds)
+            known = known_cells(store, final)
+            return AskTell(study, manifest, known=known, first=first)
         case _:
             assert_never(study.strategy)
 

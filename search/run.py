@@ -5,17 +5,28 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search.compact import BATCH, Merger, merge_all, merge_loose
 from search.driver import Desk
+from search.errors import StudyError
+from search.extras import (
+    read_extras,
+    warm_points,
+    with_finalists,
+    with_more_trials,
+    write_extras,
+)
 from search.lease import Lease
 from search.ledger import History, Ledger, begun_cells
 from search.losses import account_for
+from search.manifest import load_or_make
 from search.plan import Plan, make_plan
 from search.progress import Progress, Tally
 from search.pruner import make_pruner, stored_curves
+from search.reuse import reuse
+from search.status import status
 from search.store import Store
 from search.study import Study
 from search.trainable import CellTrainable
@@ -53,17 +64,31 @@ class Summary:
     reason: str
 
 
-def search(study: Study, out: str | Path, *, options: Options, reuse_from: str = "") -> Summary:
+def search(
+    study: Study, out: str | Path, *, options: Options, reuse_from: str = "", warm_start: str = ""
+) -> Summary:
     """Begin a study, or go on with it.
+
+    Args:
+        out: folder or s3:// address.
+        reuse_from: another study whose finished cells count.
+        warm_start: file of networks that a sampled study tries first.
 
     Raises:
         StudyError: another driver is at work, the folder holds another study, the storage fails.
     """
-    store = Store(out)
+    store, points = Store(out), None
+    if warm_start:
+        points = warm_points(Path(warm_start).read_bytes(), study.space, source=warm_start)
     if store.exists():
         store.begin(study)  # refuses another one before anything is touched
     with _driving(store) as lease:
         store.begin(study)
+        if points:
+            write_extras(store.storage, replace(read_extras(store.storage), first=points))
+        if reuse_from:
+            manifest, known = load_or_make(store.storage, study), set(History(store).records)
+            reuse(store, Store(reuse_from), study=study, manifest=manifest, known=known)
         return _run(store, lease, options)
 
 
@@ -79,6 +104,47 @@ def resume(out: str | Path, *, options: Options) -> Summary:
         return _run(store, lease, options)
 
 
+def extend(out: str | Path, *, trials: int, promote: int = 0, options: Options) -> Summary:
+    """More networks for a sampled study, or its best pruned ones to their end; and run them.
+
+    Raises:
+        StudyError: the study is not sampled; or as for `resume`.
+    """
+    store = Store(out)
+    with_more_trials(store, trials=trials, promote=promote)  # refuses before it takes the lease
+    with _driving(store) as lease:
+        extras = with_more_trials(store, trials=trials, promote=promote)
+        write_extras(store.storage, extras)
+        return _run(store, lease, options)
+
+
+def finalists(out: str | Path, *, options: Options) -> Summary:
+    """Train the best networks, the picks, vanilla and SE with the study's fresh seeds.
+
+    Raises:
+        StudyError: the search is not finished; or as for `resume`.
+    """
+    store = Store(out)
+    now = status(store)
+    if now.missing or now.running:
+        raise StudyError(f"finalists need a finished search, got {now.missing} cells missing")
+    with _driving(store) as lease:
+        write_extras(store.storage, with_finalists(store))
+        return _run(store, lease, options)
+
+
+def compact(out: str | Path) -> None:
+    """Merge the store's small files.
+
+    Raises:
+        StudyError: a driver is at work on it.
+    """
+    store = Store(out)
+    store.study()
+    with _driving(store):
+        merge_all(store)
+
+
 @contextmanager
 def _driving(store: Store) -> Iterator[Lease]:
     lease = Lease(store.storage)
@@ -89,8 +155,10 @@ def _driving(store: Store) -> Iterator[Lease]:
 
 
 def _run(store: Store, lease: Lease, options: Options) -> Summary:
+    extras = read_extras(store.storage)
     study = store.study()
     history = _history(store, study, lease)
+    history.promote(extras.promoted)
     plan = make_plan(store, study, history)
     desk = _desk(store, study, lease, history=history, plan=plan)
     if not desk.owes():

@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from search.lease import read_beat
 from search.run import Options, resume, search
 from search.space import Space
 from search.store import Store
@@ -56,14 +57,16 @@ STUDIES = {"cheap": cheap, "slow": slow, "sampled": sampled}
 class Driver:
     """A search in a session of its own, with all the processes that Ray starts for it."""
 
-    def __init__(self, out: Path, study: str) -> None:
-        self.log = out.with_suffix(".log")
-        with self.log.open("ab") as log:
+    def __init__(self, out: Path, study: str, *, log: Path | None = None) -> None:
+        self.log = log or out.with_suffix(".log")
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        with self.log.open("ab") as file:
             self.process = subprocess.Popen(
                 [sys.executable, __file__, str(out), study],
                 cwd=ROOT,
-                stdout=log,
-                stderr=log,
+                stdout=file,
+                stderr=file,
+                env=environment,
                 start_new_session=True,
             )
         self.out = out
@@ -82,6 +85,15 @@ class Driver:
             if len(list(self.out.glob("cells/*.parquet"))) >= number:
                 return
             time.sleep(0.02)
+
+    def wait_for_work(self, *, timeout_s: float = 120) -> None:
+        """Until its lease says that a worker has a cell."""
+        deadline = time.monotonic() + timeout_s
+        while self.process.poll() is None and time.monotonic() < deadline:
+            beat = read_beat(Store(self.out).storage)
+            if beat is not None and beat.pid == self.process.pid and beat.running:
+                return
+            time.sleep(0.05)
 
     def finish(self, *, timeout_s: float = 240) -> int:
         """Wait for its end; the exit code."""

@@ -1,0 +1,182 @@
+"""What was added to a study after it began: more trials, promotions, warm starts, finalists."""
+
+import json
+from collections import defaultdict
+from dataclasses import asdict, dataclass, replace
+from statistics import fmean
+from typing import Any
+
+from search.cells import METRICS, Cell
+from search.errors import StudyError
+from search.manifest import Manifest
+from search.space import Space
+from search.storage import Storage
+from search.store import KEY, Store
+from search.study import Sampled, Study
+from stacnet.spec import AttentionSpec, NetworkSpec
+
+FILE = "extras.json"
+PICKS_FILE = "picks.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finalist:
+    """A network that gets the fresh seeds, and why."""
+
+    spec: dict[str, Any]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extras:
+    """Additions to a study; `study.json` itself never changes.
+
+    Args:
+        trials: more networks for a sampled study.
+        promoted: cell ids of pruned cells that are trained to their end.
+        first: points that are tried before the sampler is asked.
+        finalists: networks that get the study's fresh seeds.
+    """
+
+    trials: int = 0
+    promoted: tuple[str, ...] = ()
+    first: tuple[int, ...] = ()
+    finalists: tuple[Finalist, ...] = ()
+
+
+def read_extras(storage: Storage) -> Extras:
+    """The additions so far."""
+    try:
+        plain = json.loads(storage.read(FILE))
+    except FileNotFoundError:
+        return Extras()
+    finalists = tuple(Finalist(**one) for one in plain["finalists"])
+    return Extras(
+        trials=plain["trials"],
+        promoted=tuple(plain["promoted"]),
+        first=tuple(plain["first"]),
+        finalists=finalists,
+    )
+
+
+def write_extras(storage: Storage, extras: Extras) -> None:
+    """Keep the additions."""
+    storage.write(FILE, json.dumps(asdict(extras), indent=1).encode())
+
+
+def extended(study: Study, extras: Extras) -> Study:
+    """The study as it is driven: with the trials that were added."""
+    if not isinstance(study.strategy, Sampled):
+        return study
+    trials = study.strategy.trials + extras.trials
+    return replace(study, strategy=replace(study.strategy, trials=trials))
+
+
+def with_more_trials(store: Store, *, trials: int, promote: int) -> Extras:
+    """Additions after `stac extend`.
+
+    Args:
+        trials: more networks.
+        promote: how many of the best pruned cells to train to their end.
+
+    Raises:
+        StudyError: the study is not sampled, or there is nothing to add.
+    """
+    study, extras = store.study(), read_extras(store.storage)
+    if not isinstance(study.strategy, Sampled):
+        raise StudyError(f"only a sampled study can be extended, got {study.strategy.kind}")
+    if trials < 0 or promote < 0 or trials + promote == 0:
+        raise StudyError(f"an extension must add something, got {trials=} {promote=}")
+    table = store.cells([*KEY, "status", "val_acc_last"])
+    pruned = [row for row in table.to_pylist() if row["status"] == "pruned"]
+    pruned.sort(key=lambda row: -(row["val_acc_last"] or 0.0))
+    best = ("-".join(str(row[name]) for name in KEY) for row in pruned[:promote])
+    promoted = dict.fromkeys([*extras.promoted, *best])
+    return replace(extras, trials=extras.trials + trials, promoted=tuple(promoted))
+
+
+def with_finalists(store: Store) -> Extras:
+    """Additions after `stac finalists`: the best, the picks, vanilla and SE.
+
+    The best are chosen on the study's own seeds, so that the fresh ones judge them unbiased.
+    """
+    study, extras = store.study(), read_extras(store.storage)
+    chosen = {one.reason: one for one in extras.finalists}
+    base = study.space.base
+    attention = AttentionSpec(kind="se", reduction=study.space.reductions[0])
+    references = {
+        "vanilla": base,
+        "SE everywhere": replace(base, attention=(attention,) * len(base.blocks)),
+    }
+    for rank, spec in enumerate(_best(store, study), start=1):
+        chosen.setdefault(f"top {rank}", Finalist(spec=spec.to_dict(), reason=f"top {rank}"))
+    for name, spec in (references | _picks(store)).items():
+        chosen[name] = Finalist(spec=spec.to_dict(), reason=name)
+    return replace(extras, finalists=tuple(chosen.values()))
+
+
+def finalist_cells(study: Study, extras: Extras, manifest: Manifest | None) -> list[Cell]:
+    """The cells of the finalists, each network once with each fresh seed."""
+    points = dict(zip(manifest.network_ids, manifest.points, strict=True)) if manifest else {}
+    cells: dict[tuple, Cell] = {}
+    for one in extras.finalists:
+        spec = NetworkSpec.from_dict(one.spec)
+        for seed in study.finalists.seeds:
+            cell = Cell(
+                spec=spec,
+                protocol_id=study.protocol.protocol_id,
+                seed=seed,
+                point=points.get(spec.network_id),
+                suggested_by=f"finalist: {one.reason}",
+            )
+            cells.setdefault(cell.key, cell)
+    return list(cells.values())
+
+
+def warm_points(text: str | bytes, space: Space, *, source: str) -> tuple[int, ...]:
+    """Points to begin with, from `picks.json` or from a JSON list of network descriptions.
+
+    Raises:
+        StudyError: a network is not in the space.
+    """
+    points = []
+    for name, spec in _named_specs(text, source=source).items():
+        point = space.find(spec)
+        if point is None:
+            raise StudyError(f"{source}: {name}: a warm start must be in the study's space")
+        points.append(point)
+    return tuple(dict.fromkeys(points))
+
+
+def _named_specs(text: str | bytes, *, source: str) -> dict[str, NetworkSpec]:
+    try:
+        plain = json.loads(text)
+        if isinstance(plain, dict):
+            return {pick["name"]: NetworkSpec.from_dict(pick["spec"]) for pick in plain["picks"]}
+        return {f"[{i}]": NetworkSpec.from_dict(spec) for i, spec in enumerate(plain)}
+    except (KeyError, TypeError, ValueError) as error:
+        raise StudyError(
+            f"{source}: must be picks.json or a list of networks, got {error}"
+        ) from None
+
+
+def _picks(store: Store) -> dict[str, NetworkSpec]:
+    if not store.storage.exists(PICKS_FILE):
+        return {}
+    source = f"{store.address}/{PICKS_FILE}"
+    found = _named_specs(store.storage.read(PICKS_FILE), source=source)
+    return {f"pick {name}": spec for name, spec in found.items()}
+
+
+def _best(store: Store, study: Study) -> list[NetworkSpec]:
+    goal = study.objectives[0]
+    column = METRICS[goal.metric]
+    rows = store.cells([*KEY, "status", "spec_json", column]).to_pylist()
+    values, specs = defaultdict(list), {}
+    for row in rows:
+        if row["status"] == "complete" and row["seed"] in study.seeds and row[column] is not None:
+            values[row["network_id"]].append(row[column])
+            specs[row["network_id"]] = row["spec_json"]
+    sign = -1 if goal.direction == "maximize" else 1
+    ranked = sorted(values, key=lambda name: (sign * fmean(values[name]), name))
+    return [NetworkSpec.from_dict(json.loads(specs[n])) for n in ranked[: study.finalists.top]]

@@ -1,0 +1,58 @@
+"""Finished cells of another store count in this one, when they were trained the same way."""
+
+import pyarrow as pa
+
+from search.cells import Key
+from search.errors import StudyError
+from search.manifest import Manifest
+from search.rows import study_and_space_id
+from search.schema import CELLS, EPOCHS
+from search.store import KEY, Store
+from search.study import Study
+
+COSTLESS = ("wait_s", "wall_s", "device_s", "wasted_device_s")  # spent there, not here
+
+
+def reuse(
+    store: Store, source: Store, *, study: Study, manifest: Manifest | None, known: set[Key]
+) -> int:
+    """Copy complete cells that this study wants and does not have; how many.
+
+    They are marked `suggested_by = reuse:<study>`, with the effort of this study, which is none.
+
+    Raises:
+        StudyError: the other store holds no study, or the space is too large to list.
+    """
+    if manifest is None:
+        raise StudyError(
+            f"reuse needs a space small enough to list, got {study.space.size()} points"
+        )
+    origin = source.study().study_id
+    study_id, space_id = study_and_space_id(study)
+    points = dict(zip(manifest.network_ids, manifest.points, strict=True))
+    rows = []
+    for row in source.cells().to_pylist():
+        key = tuple(row[name] for name in KEY)
+        wanted = (
+            row["status"] == "complete"
+            and row["protocol_id"] == study.protocol.protocol_id
+            and row["seed"] in study.seeds
+            and row["network_id"] in points
+            and key not in known
+        )
+        if wanted:
+            change = {"study_id": study_id, "space_id": space_id, "is_canonical": None}
+            change |= {"attempt": 0, "order": None, "point": points[row["network_id"]]}
+            change |= {"suggested_by": f"reuse:{origin}"} | dict.fromkeys(COSTLESS, 0.0)
+            rows.append(row | change)
+    if rows:
+        keys = {tuple(row[name] for name in KEY) for row in rows}
+        epochs = [
+            row | {"attempt": 0}
+            for row in source.epochs().to_pylist()
+            if tuple(row[name] for name in KEY) in keys
+        ]
+        if epochs:
+            store.write_merged("epochs", pa.Table.from_pylist(epochs, schema=EPOCHS))
+        store.write_merged("cells", pa.Table.from_pylist(rows, schema=CELLS))
+    return len(rows)

@@ -1,0 +1,173 @@
+"""A search that is killed, stopped or starved owes exactly what it had not finished."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from searches import Driver, descendants, workers
+
+from search.check import check
+from search.schema import DETERMINISTIC_CELLS, DETERMINISTIC_EPOCHS
+from search.store import KEY, Store
+
+CELLS = 54
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The cheap study, run in peace."""
+    out = tmp_path_factory.mktemp("peace") / "study"
+    driver = Driver(out, "cheap")
+    assert driver.finish() == 0, driver.log.read_text()
+    return Store(out)
+
+
+def facts(store: Store) -> tuple[list, list]:
+    """The deterministic columns of both tables, in a fixed order."""
+    order = [(name, "ascending") for name in KEY]
+    cells = store.cells(DETERMINISTIC_CELLS).sort_by(order).to_pylist()
+    epochs = store.epochs(DETERMINISTIC_EPOCHS).sort_by([*order, ("epoch", "ascending")])
+    return cells, epochs.to_pylist()
+
+
+def kill_at_moments(out: Path, *, moments: int, seed: int) -> Counter:
+    """Start, kill at a random moment, again and again; then let it finish. Statuses of attempts."""
+    rng = random.Random(seed)
+    for _ in range(moments):
+        driver = Driver(out, "cheap")
+        stored = len(list(out.glob("cells/*.parquet")))
+        driver.wait_for_cells(stored + rng.randint(1, 8))
+        time.sleep(rng.random() * 0.3)
+        driver.kill_all()
+    driver = Driver(out, "cheap")
+    assert driver.finish() == 0, driver.log.read_text()
+    return Counter(Store(out).cells(["status"], all_attempts=True)["status"].to_pylist())
+
+
+def assert_nothing_lost_and_nothing_twice(out: Path, undisturbed: Store) -> None:
+    store = Store(out)
+    assert check(store) == []
+    assert store.cells(KEY).num_rows == CELLS
+    assert facts(store) == facts(undisturbed)
+
+
+def test_a_killed_search_runs_only_what_is_owed(tmp_path: Path, undisturbed: Store) -> None:
+    attempts = kill_at_moments(tmp_path / "study", moments=2, seed=1)
+    assert_nothing_lost_and_nothing_twice(tmp_path / "study", undisturbed)
+    assert attempts["complete"] == CELLS
+    assert attempts["failed"] == 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", [2, 3])
+def test_a_search_killed_ten_times_runs_only_what_is_owed(
+    tmp_path: Path, undisturbed: Store, seed: int
+) -> None:
+    attempts = kill_at_moments(tmp_path / "study", moments=10, seed=seed)
+    assert_nothing_lost_and_nothing_twice(tmp_path / "study", undisturbed)
+    assert attempts["complete"] == CELLS
+
+
+def test_a_stopped_search_leaves_checkpoints_and_the_next_one_uses_them(tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    driver = Driver(out, "slow")
+    driver.wait_for_work()
+    time.sleep(3)
+    asked = time.monotonic()
+    driver.process.send_signal(signal.SIGTERM)
+    assert driver.finish(timeout_s=60) == 0, driver.log.read_text()
+    assert time.monotonic() - asked < 30
+    store = Store(out)
+    rows = store.cells().to_pylist()
+    assert {row["status"] for row in rows} == {"preempted"}
+    assert all(row["wasted_device_s"] < 0.2 * row["device_s"] for row in rows)
+    assert all(list(out.glob(f"checkpoints/{row['network_id']}-*/*.pt")) for row in rows)
+    assert not (out / "lease.json").exists()
+    epochs = {row["network_id"]: row["epochs"] for row in rows}
+    driver = Driver(out, "slow")
+    driver.wait_for_work()
+    time.sleep(3)
+    driver.process.send_signal(signal.SIGINT)
+    assert driver.finish(timeout_s=60) == 0
+    again = {row["network_id"]: row["epochs"] for row in store.cells().to_pylist()}
+    assert epochs.keys() <= again.keys()
+    assert all(again[network] >= epochs[network] for network in epochs)
+    assert sum(again.values()) > sum(epochs.values())
+
+
+def test_a_killed_worker_costs_one_attempt_and_no_cell(tmp_path: Path, undisturbed: Store) -> None:
+    out = tmp_path / "study"
+    driver = Driver(out, "cheap")
+    driver.wait_for_cells(5)
+    os.kill(workers(driver.process.pid)[0], signal.SIGKILL)
+    assert driver.finish() == 0, driver.log.read_text()
+    assert_nothing_lost_and_nothing_twice(out, undisturbed)
+    rows = Store(out).cells(["status", "error_type"], all_attempts=True).to_pylist()
+    lost = [row for row in rows if row["status"] != "complete"]
+    assert lost in (
+        [],
+        [{"status": "failed", "error_type": "crash"}],
+    )  # [] if it was idle just then
+
+
+def test_a_killed_raylet_ends_the_run_and_the_next_one_finishes(
+    tmp_path: Path, undisturbed: Store
+) -> None:
+    out = tmp_path / "study"
+    driver = Driver(out, "cheap")
+    driver.wait_for_cells(5)
+    for pid in descendants(driver.process.pid):
+        if Path(f"/proc/{pid}/exe").resolve().name == "raylet":
+            os.kill(pid, signal.SIGKILL)
+    try:
+        driver.finish(timeout_s=90)
+    except subprocess.TimeoutExpired:
+        driver.kill_all()
+    driver = Driver(out, "cheap")
+    assert driver.finish() == 0, driver.log.read_text()
+    assert_nothing_lost_and_nothing_twice(out, undisturbed)
+
+
+def test_a_second_driver_is_refused_and_takes_over_after_a_kill(tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    driver = Driver(out, "slow")
+    driver.wait_for_work()
+    second = Driver(out, "slow")
+    assert second.finish(timeout_s=60) == 2
+    assert f"one driver at a time, got one alive on {os.uname().nodename}" in second.log.read_text()
+    driver.kill_all()
+    third = Driver(out, "slow")
+    third.wait_for_work()
+    third.process.send_signal(signal.SIGTERM)
+    assert third.finish(timeout_s=60) == 0, third.log.read_text()
+    rows = Store(out).cells(["status", "error_type"], all_attempts=True).to_pylist()
+    assert {"status": "preempted", "error_type": "driver"} in rows
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="mounts a small file system")
+def test_a_full_disk_is_a_clear_error_and_the_search_resumes_when_there_is_space(
+    tmp_path: Path, undisturbed: Store
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], check=True)
+    try:
+        ballast = disk / "ballast"
+        ballast.write_bytes(b"0" * 1_700_000)
+        out = disk / "study"
+        driver = Driver(out, "cheap", log=tmp_path / "log")
+        assert driver.finish() == 2
+        assert "disk must have space" in driver.log.read_text()
+        assert 0 < Store(out).cells(KEY).num_rows < CELLS
+        ballast.unlink()
+        driver = Driver(out, "cheap", log=tmp_path / "log")
+        assert driver.finish() == 0, driver.log.read_text()
+        assert_nothing_lost_and_nothing_twice(out, undisturbed)
+    finally:
+        subprocess.run(["umount", disk], check=True)
