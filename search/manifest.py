@@ -128,6 +128,6 @@ def _make(study: Study) -> pa.Table:
 
 
 def _priced(study: Study, points: dict[str, int]) -> "dict[str, Cost]":
-    from stacnet.cost import cost  # torch, which a resumed search does not need
+    from stacnet.cost import price  # torch, which a resumed search does not need
 
-    return {name: cost(study.space.spec(point)) for name, point in points.items()}
+    return {name: price(study.space.spec(point)) for name, point in points.items()}
