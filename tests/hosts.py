@@ -183,10 +183,9 @@ class Hosts:
             "PATH": os.environ["PATH"],
             "SHARED_FROM": str(self.folder / "shared"),
         }
-        log = (self.folder / f"{name}.log").open("w")
-        init = subprocess.Popen(
-            [*DIES_WITH_US, *NAMESPACES, "bash", "-c", BOOT], env=given, stdout=log, stderr=log
-        )
+        command = [*DIES_WITH_US, *NAMESPACES, "bash", "-c", BOOT]
+        with (self.folder / f"{name}.log").open("w") as log:
+            init = subprocess.Popen(command, env=given, stdout=log, stderr=log)
         host = self.alive[name] = Host(name, address, init, self.switch)
         cable = f"v{init.pid}"
         _in_network(

@@ -83,9 +83,9 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
     """moto's S3 server in a process of its own, behind a gate; the environment points to it."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    log = (tmp_path_factory.mktemp("s3") / "server.log").open("w")
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=log, stderr=log)
+    with (tmp_path_factory.mktemp("s3") / "server.log").open("w") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)
     with pytest.MonkeyPatch.context() as patch:
         try:
             until(lambda: _listens(port), "the server to listen")
@@ -148,7 +148,7 @@ def kill_all(driver: subprocess.Popen[bytes]) -> None:
     driver.wait()
 
 
-def until(true: Callable[[], bool], what: str, *, timeout_s: float = 120) -> None:
+def until(true: Callable[[], bool], what: str, *, timeout_s: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + timeout_s
     while not true():
         assert time.monotonic() < deadline, f"waited {timeout_s} s for {what}"

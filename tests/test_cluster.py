@@ -1,0 +1,167 @@
+"""A real `ray up` onto hosts out of namespaces: machines are lost, cut off, late; then the head."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from cluster_story import PATIENCE_S, SCRIPTS, Story, guide_commands, tell
+from hosts import ROOT, hosts, need_hosts
+
+from search.schema import DETERMINISTIC_CELLS, DETERMINISTIC_EPOCHS
+from search.store import Store
+
+pytestmark = pytest.mark.timeout(900)  # the story is told in the first test's set-up
+NOT_CODE = (".venv", ".uv", ".git", "out", "dist", "shared", ".library", "__pycache__")
+ALONE = """
+import sys
+
+from search.run import Options, search
+from search.studies import load_study
+
+if __name__ == "__main__":
+    search(load_study(sys.argv[1] + "/study.py:cells"), sys.argv[1] + "/alone", options=Options())
+"""
+CELLS = 27
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """The whole story, told once."""
+    need_hosts()
+    with hosts(tmp_path_factory.mktemp("cluster") / "net") as world:
+        shared = world.folder / "shared"
+        for name, text in (SCRIPTS | {"alone.py": ALONE}).items():
+            (shared / name).write_text(text)
+        ignored = shutil.ignore_patterns(*NOT_CODE)
+        shutil.copytree(ROOT, shared / "checkout", ignore=ignored, symlinks=True)
+        alone = search_alone(shared)
+        try:
+            story = tell(world, Story(shared))
+            assert alone.wait(timeout=PATIENCE_S) == 0, (shared / "alone.log").read_text()
+        finally:
+            alone.kill()
+            alone.wait()
+    return story
+
+
+def search_alone(shared: Path) -> subprocess.Popen[bytes]:
+    """The same study on this machine, outside of all hosts."""
+    command = [sys.executable, str(shared / "alone.py"), str(shared)]
+    with (shared / "alone.log").open("w") as log:
+        path = {"PYTHONPATH": str(ROOT)}
+        return subprocess.Popen(command, cwd=ROOT, env=os.environ | path, stdout=log, stderr=log)
+
+
+def rows(table: pa.Table, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
+    """Rows as tuples, in an order that does not depend on who wrote them."""
+    found = table.select(list(columns)).to_pylist()
+    return sorted(tuple(row.values()) for row in found)
+
+
+def test_all_machines_that_are_on_join_with_token_authentication_on(story: Story) -> None:
+    assert "3 CPUs" in story.joined
+
+
+def test_a_client_without_the_token_is_refused(story: Story) -> None:
+    assert "InvalidAuthToken" in story.intruder
+    assert "inside" not in story.intruder
+
+
+def test_preflight_has_a_line_for_each_fault_of_the_cluster(story: Story) -> None:
+    lines = story.faults
+    for name in ("one", "two"):
+        assert any(line.startswith(f"storage not shared: {name} and the") for line in lines), lines
+    for name in ("head", "one", "two"):
+        assert any(line.startswith(f"data cache missing on {name}: ") for line in lines), lines
+    different = [line for line in lines if line.startswith("different versions: ")]
+    assert [line.split()[2] for line in different] == ["two"]
+    assert different[0].endswith("another")
+    assert [line for line in lines if line.startswith("no GPU: each trial wants 1 of one")]
+    assert len(lines) == 2 + 3 + 1 + 1
+
+
+def test_preflight_finds_no_fault_where_there_is_none(story: Story) -> None:
+    assert story.faults_without == []
+
+
+def test_preflight_says_that_the_token_is_missing(story: Story) -> None:
+    assert [line.partition(":")[0] for line in story.faults_without_token] == ["token missing"]
+
+
+def test_the_study_trained_on_every_machine_also_on_the_late_one(story: Story) -> None:
+    assert story.hosts_with_rows() == {"head", "one", "two", "late"}
+
+
+def test_status_from_the_launcher_counts_cells_while_the_search_runs(story: Story) -> None:
+    assert story.status["cells"] == CELLS
+    assert 3 <= story.status["complete"] < CELLS
+
+
+def test_a_second_up_is_refused_under_the_running_search(story: Story) -> None:
+    assert "must not be restarted under a running search" in story.second_up
+    assert "stac search /mnt/shared/study.py:cells" in story.second_up
+
+
+def test_the_head_was_lost_before_the_study_was_done_and_resume_finished_it(story: Story) -> None:
+    assert story.done_at_head_loss < CELLS
+    assert story.resumed.split()[0] == "0", story.resumed
+
+
+def test_every_cell_is_there_once_and_complete(story: Story) -> None:
+    cells = story.cells(["network_id", "seed", "status"])
+    assert Counter(row["status"] for row in cells) == {"complete": CELLS}
+    assert len({(row["network_id"], row["seed"]) for row in cells}) == CELLS
+
+
+def test_what_was_lost_with_a_machine_is_not_held_against_its_cell(story: Story) -> None:
+    every = story.cells(["status", "error_type"], all_attempts=True)
+    lost = Counter(row["error_type"] for row in every if row["status"] == "preempted")
+    assert lost["node"] >= 1  # the machine that was killed in the middle of a cell
+    assert lost["driver"] >= 1  # the head
+    assert {row["status"] for row in every} == {"complete", "preempted"}
+
+
+def test_no_cell_was_trained_to_the_end_twice(story: Story) -> None:
+    every = story.cells(["network_id", "seed", "status"], all_attempts=True)
+    complete = [(row["network_id"], row["seed"]) for row in every if row["status"] == "complete"]
+    assert len(complete) == len(set(complete))
+
+
+def test_the_table_equals_that_of_one_machine_on_the_deterministic_columns(story: Story) -> None:
+    here, there = Store(story.shared / "study"), Store(story.shared / "alone")
+    assert rows(here.cells(), DETERMINISTIC_CELLS) == rows(there.cells(), DETERMINISTIC_CELLS)
+    assert rows(here.epochs(), DETERMINISTIC_EPOCHS) == rows(there.epochs(), DETERMINISTIC_EPOCHS)
+
+
+def test_every_row_names_the_commit_of_the_snapshot_that_was_mounted(story: Story) -> None:
+    commits = {row["code_commit"] for row in story.cells(["code_commit"])}
+    assert len(commits) == 1
+    assert len(commits.pop() or "") == 40
+
+
+def test_a_study_on_s3_is_written_by_the_workers_and_read_from_the_launcher(story: Story) -> None:
+    written = story.on_s3.partition("ROWS ")[2]
+    assert written.count("'status': 'complete'") == 4, story.on_s3
+
+
+def test_the_guides_price_table_gives_a_cost(story: Story) -> None:
+    assert "0.0" in story.costs
+
+
+def test_down_leaves_no_ray_process_and_names_the_machine_it_cannot_see(story: Story) -> None:
+    assert story.ray_left == {"launcher": [], "head": [], "two": [], "late": []}
+    assert "not seen: 192.168.77.12" in story.down
+
+
+def test_every_command_of_the_guide_was_run_as_it_is_written_there(story: Story) -> None:
+    assert set(guide_commands()) <= set(story.ran)
+
+
+def test_the_whole_story_takes_less_than_six_minutes(story: Story) -> None:
+    assert story.seconds["down"] < 360, story.seconds
