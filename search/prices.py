@@ -2,10 +2,11 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
+from search.status import Spending
 
 HOUR_S = 3600.0
 
@@ -65,16 +66,16 @@ def read_prices(file: str | Path) -> dict[str, float]:
     return prices
 
 
-def bill(attempts: pa.Table, prices: dict[str, float]) -> Bill:
-    """Price every attempt; a host's own price comes before that of its device.
+def bill(spending: Iterable[Spending], prices: dict[str, float]) -> Bill:
+    """Price device-seconds; a host's own price comes before that of its device.
 
     Args:
-        attempts: `hostname`, `device_name` and `device_s` of all attempts of a study.
+        spending: of a study, as in its status.
         prices: per hour, by host or device name.
     """
     spent: dict[str, float] = defaultdict(float)
-    for row in attempts.select(["hostname", "device_name", "device_s"]).to_pylist():
-        known = row["hostname"] if row["hostname"] in prices else row["device_name"]
-        spent[known or row["hostname"] or "unknown"] += row["device_s"] or 0.0
+    for spot in spending:
+        known = spot.hostname if spot.hostname in prices else spot.device_name
+        spent[known or spot.hostname or "unknown"] += spot.device_s
     items = [Item(name=n, device_s=s, per_hour=prices.get(n)) for n, s in sorted(spent.items())]
     return Bill(items=tuple(items))

@@ -1,32 +1,29 @@
 """Device-seconds to money."""
 
-import pyarrow as pa
 import pytest
 
 from search.prices import bill, read_prices
+from search.status import Spending
 
 
-def attempts(*rows: tuple[str | None, str | None, float | None]) -> pa.Table:
-    names = ("hostname", "device_name", "device_s")
-    return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows])
+def spent(*rows: tuple[str | None, str | None, float]) -> list[Spending]:
+    return [Spending(hostname=h, device_name=d, device_s=s) for h, d, s in rows]
 
 
 def test_a_bill_is_hours_times_the_price_of_the_device():
-    done = bill(attempts(("a", "A10G", 1800.0), ("b", "A10G", 5400.0)), {"A10G": 1.5})
+    done = bill(spent(("a", "A10G", 1800.0), ("b", "A10G", 5400.0)), {"A10G": 1.5})
     assert done.total == pytest.approx(3.0)
     assert done.unpriced_s == 0
 
 
 def test_a_hosts_own_price_comes_before_its_devices():
-    rows = attempts(("spot-1", "A10G", 3600.0), ("b", "A10G", 3600.0))
+    rows = spent(("spot-1", "A10G", 3600.0), ("b", "A10G", 3600.0))
     done = bill(rows, {"A10G": 1.0, "spot-1": 0.4})
     assert {item.name: item.cost for item in done.items} == {"A10G": 1.0, "spot-1": 0.4}
 
 
 def test_what_has_no_price_is_counted_and_not_taken_for_free():
-    done = bill(
-        attempts(("desk", "i5", 7200.0), ("x", None, 60.0), (None, None, None)), {"A10G": 1}
-    )
+    done = bill(spent(("desk", "i5", 7200.0), ("x", None, 60.0), (None, None, 0.0)), {"A10G": 1})
     assert done.total == 0
     assert done.unpriced_s == 7260.0
 
