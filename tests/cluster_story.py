@@ -4,14 +4,14 @@ Every command is taken from docs/cluster.md, and so is the study.
 """
 
 import json
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hosts import ROOT, Host, Hosts
+from cluster_scripts import guide_commands
+from hosts import Host, Hosts
 
 from search.store import Store
 
@@ -21,63 +21,6 @@ ADDRESSES = {  # those of cluster.local.yaml, which is used as it is
     "one": "192.168.77.12",
     "two": "192.168.77.13",
     "late": "192.168.77.14",
-}
-GUIDE = (ROOT / "docs" / "cluster.md").read_text()
-STUDY = (
-    re.findall(r"```python\n(.*?)```", GUIDE, re.S)[0].replace("\n   ", "\n").strip()
-    + """
-
-
-def few():
-    study = cells()
-    space = replace(study.space, scales=(("off", 1), ("off", 1), ("off",)))
-    return replace(study, name="few", space=space, protocol=replace(study.protocol, epochs=2))
-"""
-)
-PREFLIGHT = """
-import json, sys
-from dataclasses import replace
-
-import ray
-from search.preflight import cluster_faults, token_faults
-from search.studies import digits
-from search.study import Resources
-from stacnet.protocol import Prepared
-
-study = digits()
-if "faulty" in sys.argv:
-    protocol = replace(study.protocol, data=Prepared(name="imagenet64"))
-    study = replace(study, protocol=protocol, resources=Resources(gpus=1))
-lines = token_faults("auto")
-if not lines:
-    ray.init(address="auto", log_to_driver=False)
-    lines = cluster_faults(study, sys.argv[1])
-print("FAULTS", json.dumps(lines))
-"""
-INTRUDER = """
-import ray
-ray.init(address="192.168.77.11:6379")
-print("inside")
-"""
-BUCKET = """
-import boto3, time
-for attempt in range(60):
-    try:
-        boto3.client("s3").create_bucket(Bucket="lab")
-        break
-    except Exception:
-        time.sleep(1)
-"""
-READ_S3 = """
-from search.store import Store
-print("ROWS", Store("s3://lab/few").cells(["status", "hostname"]).to_pylist())
-"""
-SCRIPTS = {
-    "study.py": STUDY,
-    "preflight.py": PREFLIGHT,
-    "intruder.py": INTRUDER,
-    "bucket.py": BUCKET,
-    "read_s3.py": READ_S3,
 }
 S3_CLIENT = (
     "export AWS_ENDPOINT_URL_S3=http://192.168.77.10:5000 AWS_REGION=us-east-1 "
@@ -117,81 +60,121 @@ class Story:
         return {row["hostname"] for row in rows if row["hostname"]}
 
 
-def guide_commands() -> list[str]:
-    """The lines of the guide's blocks that need no AWS account."""
-    blocks = re.findall(r"```sh local\n(.*?)```", GUIDE, re.S)
-    return [line.strip() for block in blocks for line in block.strip().splitlines()]
-
-
 def tell(world: Hosts, story: Story) -> Story:
-    """Lose a worker, cut one off, have one late; then lose the head, and resume."""
-    began = time.monotonic()
-
-    def chapter(name: str) -> None:
-        story.seconds[name] = round(time.monotonic() - began, 1)
+    """The chapters, one after the other."""
+    teller = Teller(world, story)
+    for chapter in (
+        teller.go_up,
+        teller.look_for_faults,
+        teller.search,
+        teller.lose_machines,
+        teller.lose_the_head,
+        teller.count_the_cost,
+        teller.store_on_s3,
+        teller.go_down,
+    ):
+        chapter()
+        story.seconds[chapter.__name__] = round(time.monotonic() - teller.began, 1)
         (world.folder / "story.log").write_text(json.dumps(story.seconds, indent=1))
-
-    def run(command: str, *, check: bool = True) -> str:
-        story.ran.append(command)
-        script = f"cd ~/stacnet && . .venv/bin/activate && {command}"
-        return launcher.run(script, timeout=PATIENCE_S, check=check)
-
-    launcher, head, one, two = (world.start(name, ADDRESSES[name]) for name in list(ADDRESSES)[:4])
-    commit = "git init -q && git add -A && git -c user.name=t -c user.email=t@t commit -qm snapshot"
-    launcher.run(f"cp -a /mnt/shared/checkout/. ~/stacnet && cd ~/stacnet && {commit}")
-    run("make setup")
-    run("stac cluster up cluster.local.yaml")
-    story.joined = run("stac cluster wait cluster.local.yaml --cpus 3")
-    chapter("joined")
-    look_for_faults(story, head, two)
-    chapter("looked at")
-    search = "search /mnt/shared/study.py:cells --out /mnt/shared/study"
-    run(f'stac cluster submit cluster.local.yaml "{search}"')
-    wait_until(lambda: {"head", "one", "two"} <= story.hosts_with_rows(), head)
-    run("stac cluster log cluster.local.yaml")
-    run("stac status /mnt/shared/study")
-    story.status = json.loads(run("stac status /mnt/shared/study --json"))
-    story.second_up = run("stac cluster up cluster.local.yaml", check=False)
-    chapter("trained on three hosts")
-    one.kill()
-    two.plug(into=False)
-    world.start("late", ADDRESSES["late"])
-    chapter("one killed, two cut off, late booted")
-    time.sleep(PARTITION_S)
-    two.plug(into=True)
-    wait_until(lambda: "late" in story.hosts_with_rows(), head)
-    chapter("late has trained")
-    head.kill()
-    story.done_at_head_loss = len(story.cells(["seed"]))
-    head = world.start("head", ADDRESSES["head"])
-    run("stac cluster up cluster.local.yaml")
-    run('stac cluster submit cluster.local.yaml "resume /mnt/shared/study"')
-    chapter("head replaced")
-    story.resumed = wait_for_end(head)
-    chapter("resumed")
-    for command in guide_commands():
-        if "prices" in command:
-            story.costs += run(command)
-    story.on_s3 = on_s3(launcher, head, run)
-    chapter("on S3")
-    doctor = "doctor --study /mnt/shared/study.py:cells --out /mnt/shared/study"
-    run(f'stac cluster submit cluster.local.yaml "{doctor}"')
-    story.down = run("stac cluster down cluster.local.yaml", check=False)
-    story.ray_left = {n: host.ray_processes() for n, host in world.alive.items() if n != "one"}
-    chapter("down")
     return story
 
 
-def look_for_faults(story: Story, head: Host, two: Host) -> None:
-    """A client without the token; a cluster with faults of each kind; the same without."""
-    without_token = "mkdir -p /tmp/no && unset RAY_AUTH_MODE && export HOME=/tmp/no &&"
-    intruder = f"{without_token} timeout 15 python /mnt/shared/intruder.py"
-    story.intruder = two.run(intruder, check=False)
-    two.run("cp ~/stacnet/COMMIT /tmp && echo another > ~/stacnet/COMMIT")
-    story.faults = preflight(head, "/root/study faulty")
-    two.run("cp /tmp/COMMIT ~/stacnet/COMMIT")
-    story.faults_without = preflight(head, "/mnt/shared/study")
-    story.faults_without_token = preflight(two, "/mnt/shared/study", before=without_token)
+class Teller:
+    """Boots the launcher, the head and two workers; `late` is off."""
+
+    def __init__(self, world: Hosts, story: Story) -> None:
+        self.began = time.monotonic()
+        self.world, self.story = world, story
+        names = ("launcher", "head", "one", "two")
+        self.launcher, self.head, self.one, self.two = (self.boot(name) for name in names)
+        commit = "git add -A && git -c user.name=t -c user.email=t@t commit -qm snapshot"
+        checkout = "cp -a /mnt/shared/checkout/. ~/stacnet && cd ~/stacnet && git init -q"
+        self.launcher.run(f"{checkout} && {commit}")
+
+    def boot(self, name: str) -> Host:
+        return self.world.start(name, ADDRESSES[name])
+
+    def run(self, command: str, *, check: bool = True) -> str:
+        """A command at the launcher, as the guide has it."""
+        self.story.ran.append(command)
+        script = f"cd ~/stacnet && . .venv/bin/activate && {command}"
+        return self.launcher.run(script, timeout=PATIENCE_S, check=check)
+
+    def submit(self, command: str) -> None:
+        self.run(f'stac cluster submit cluster.local.yaml "{command}"')
+
+    def go_up(self) -> None:
+        self.run("make setup")
+        self.run("stac cluster up cluster.local.yaml")
+        self.story.joined = self.run("stac cluster wait cluster.local.yaml --cpus 3")
+
+    def look_for_faults(self) -> None:
+        """A client without the token; a cluster with faults of each kind; the same without."""
+        story, two = self.story, self.two
+        without_token = "mkdir -p /tmp/no && unset RAY_AUTH_MODE && export HOME=/tmp/no &&"
+        intruder = f"{without_token} timeout 15 python /mnt/shared/intruder.py"
+        story.intruder = two.run(intruder, check=False)
+        two.run("cp ~/stacnet/COMMIT /tmp && echo another > ~/stacnet/COMMIT")
+        story.faults = preflight(self.head, "/root/study faulty")
+        two.run("cp /tmp/COMMIT ~/stacnet/COMMIT")
+        story.faults_without = preflight(self.head, "/mnt/shared/study")
+        story.faults_without_token = preflight(two, "/mnt/shared/study", before=without_token)
+        self.submit("doctor --study /mnt/shared/study.py:cells --out /mnt/shared/study")
+
+    def search(self) -> None:
+        """Until three machines have finished cells."""
+        story = self.story
+        self.submit("search /mnt/shared/study.py:cells --out /mnt/shared/study")
+        wait_until(lambda: {"head", "one", "two"} <= story.hosts_with_rows(), self.head)
+        self.run("stac cluster log cluster.local.yaml")
+        self.run("stac status /mnt/shared/study")
+        story.status = json.loads(self.run("stac status /mnt/shared/study --json"))
+        story.second_up = self.run("stac cluster up cluster.local.yaml", check=False)
+
+    def lose_machines(self) -> None:
+        """One is killed, one is cut off for a while, one comes late."""
+        self.one.kill()
+        self.two.plug(into=False)
+        self.boot("late")
+        time.sleep(PARTITION_S)
+        self.two.plug(into=True)
+        wait_until(lambda: "late" in self.story.hosts_with_rows(), self.head)
+
+    def lose_the_head(self) -> None:
+        """A new machine under the old address, with nothing on it."""
+        self.head.kill()
+        self.story.done_at_head_loss = len(self.story.cells(["seed"]))
+        self.head = self.boot("head")
+        self.run("stac cluster up cluster.local.yaml")
+        self.submit("resume /mnt/shared/study")
+        self.story.resumed = wait_for_end(self.head)
+
+    def count_the_cost(self) -> None:
+        for command in guide_commands():
+            if "prices" in command:
+                self.story.costs += self.run(command)
+
+    def store_on_s3(self) -> None:
+        """A study whose store is an S3 server in the network; what the launcher reads there."""
+        serve = "python -m moto.server -H 192.168.77.10 -p 5000 > /tmp/s3.log 2>&1"
+        server = self.launcher.popen(f"cd ~/stacnet && . .venv/bin/activate && {serve}")
+        try:
+            for host in (self.launcher, self.head):
+                host.run(f"sed -i '1i {S3_CLIENT}' ~/.bashrc")
+            python = "~/stacnet/.venv/bin/python"
+            self.launcher.run(f"{python} /mnt/shared/bucket.py", timeout=PATIENCE_S)
+            self.submit("search /mnt/shared/study.py:few --out s3://lab/few")
+            ended = wait_for_end(self.head)
+            self.story.on_s3 = ended + self.launcher.run(f"{python} /mnt/shared/read_s3.py")
+        finally:
+            server.kill()
+            server.wait()
+
+    def go_down(self) -> None:
+        """What `one` would say is not asked: it is dead."""
+        self.story.down = self.run("stac cluster down cluster.local.yaml", check=False)
+        alive = {name: host for name, host in self.world.alive.items() if name != "one"}
+        self.story.ray_left = {name: host.ray_processes() for name, host in alive.items()}
 
 
 def preflight(host: Host, words: str, *, before: str = "") -> list[str]:
@@ -199,22 +182,6 @@ def preflight(host: Host, words: str, *, before: str = "") -> list[str]:
     script = f"cd ~/stacnet && {before} python /mnt/shared/preflight.py {words}"
     said = host.run(script, timeout=PATIENCE_S)
     return json.loads(said.partition("FAULTS ")[2].splitlines()[0])
-
-
-def on_s3(launcher: Host, head: Host, run: Callable[[str], str]) -> str:
-    """A study whose store is an S3 server in the network; what the launcher reads there."""
-    server = launcher.popen("python -m moto.server -H 192.168.77.10 -p 5000 > /tmp/s3.log 2>&1")
-    try:
-        for host in (launcher, head):
-            host.run(f"sed -i '1i {S3_CLIENT}' ~/.bashrc")
-        launcher.run("~/stacnet/.venv/bin/python /mnt/shared/bucket.py", timeout=PATIENCE_S)
-        few = "search /mnt/shared/study.py:few --out s3://lab/few"
-        run(f'stac cluster submit cluster.local.yaml "{few}"')
-        said = wait_for_end(head)
-        return said + launcher.run("~/stacnet/.venv/bin/python /mnt/shared/read_s3.py")
-    finally:
-        server.kill()
-        server.wait()
 
 
 def wait_until(true: Callable[[], bool], head: Host) -> None:

@@ -1,0 +1,69 @@
+"""What the cluster's story runs on its hosts; the study and the commands are the guide's."""
+
+import re
+
+from hosts import ROOT
+
+GUIDE = (ROOT / "docs" / "cluster.md").read_text()
+STUDY = (
+    re.findall(r"```python\n(.*?)```", GUIDE, re.S)[0].replace("\n   ", "\n").strip()
+    + """
+
+
+def few():
+    study = cells()
+    space = replace(study.space, scales=(("off", 1), ("off", 1), ("off",)))
+    return replace(study, name="few", space=space, protocol=replace(study.protocol, epochs=2))
+"""
+)
+PREFLIGHT = """
+import json, sys
+from dataclasses import replace
+
+import ray
+from search.preflight import cluster_faults, token_faults
+from search.studies import digits
+from search.study import Resources
+from stacnet.protocol import Prepared
+
+study = digits()
+if "faulty" in sys.argv:
+    protocol = replace(study.protocol, data=Prepared(name="imagenet64"))
+    study = replace(study, protocol=protocol, resources=Resources(gpus=1))
+lines = token_faults("auto")
+if not lines:
+    ray.init(address="auto", log_to_driver=False)
+    lines = cluster_faults(study, sys.argv[1])
+print("FAULTS", json.dumps(lines))
+"""
+INTRUDER = """
+import ray
+ray.init(address="192.168.77.11:6379")
+print("inside")
+"""
+BUCKET = """
+import boto3, time
+for attempt in range(60):
+    try:
+        boto3.client("s3").create_bucket(Bucket="lab")
+        break
+    except Exception:
+        time.sleep(1)
+"""
+READ_S3 = """
+from search.store import Store
+print("ROWS", Store("s3://lab/few").cells(["status", "hostname"]).to_pylist())
+"""
+SCRIPTS = {
+    "study.py": STUDY,
+    "preflight.py": PREFLIGHT,
+    "intruder.py": INTRUDER,
+    "bucket.py": BUCKET,
+    "read_s3.py": READ_S3,
+}
+
+
+def guide_commands() -> list[str]:
+    """The lines of the guide's blocks that need no AWS account."""
+    blocks = re.findall(r"```sh local\n(.*?)```", GUIDE, re.S)
+    return [line.strip() for block in blocks for line in block.strip().splitlines()]
