@@ -14,12 +14,15 @@ PIXELS_PER_BATCH = {"cpu": 2**17, "cuda": 2**23}  # fits caches; fills the devic
 
 
 def batch_sums(
-    network: nn.Module, feed: Feed, *, scaling: Scaling, precision: torch.autocast
+    network: nn.Module, feed: Feed, *, scaling: Scaling, precision: torch.autocast, done: int = 0
 ) -> Iterator[Tensor]:
-    """Per batch the sum of cross-entropies (nats) and the number of right answers: float64 (2,)."""
+    """Per batch the sum of cross-entropies (nats) and the number of right answers: float64 (2,).
+
+    The first `done` batches are left out.
+    """
     height, width = feed.images.shape[1:]
     size = max(1, PIXELS_PER_BATCH[feed.device.type] // (height * width))
-    for x_BCHW, y_B in feed.batches(np.arange(len(feed.images)), size=size):
+    for x_BCHW, y_B in feed.batches(np.arange(done * size, len(feed.images)), size=size):
         network.eval()  # here, since training may go on between two batches
         with torch.inference_mode(), precision:
             logits_BK = network(scaling.normalise(x_BCHW))

@@ -121,6 +121,7 @@ class Trainer:
             "average": None if self._average is None else self._average.state_dict(),
             "step": self._step,
             "sums": self._sums,
+            "validated": list(self._validated),
             "seconds": [self._train_s, self._eval_s, self._cum_s],
             "results": [asdict(result) for result in self.results],
         }
@@ -144,6 +145,7 @@ class Trainer:
         self._begin_epoch()
         self._step = state["step"]
         self._sums = state["sums"].to(self._device, copy=True)
+        self._validated = [sums.to(self._device) for sums in state["validated"]]
         self._train_s, self._eval_s, self._cum_s = state["seconds"]
         self._resumed = True
 
@@ -200,7 +202,7 @@ class Trainer:
 
     def _validate(self, *, deadline: float) -> tuple[float, float] | None:
         if self._validation is None:
-            self._validation = self._batch_sums("val")
+            self._validation = self._batch_sums("val", done=len(self._validated))
         for sums in self._validation:
             self._validated.append(sums)
             if time.perf_counter() >= deadline:
@@ -228,10 +230,13 @@ class Trainer:
         self._begin_epoch()
         return result
 
-    def _batch_sums(self, split: Split) -> Iterator[Tensor]:
-        precision = recipe.autocast(self._protocol, self._device)
+    def _batch_sums(self, split: Split, *, done: int = 0) -> Iterator[Tensor]:
         return batch_sums(
-            self.evaluated_model, self._feed(split), scaling=self._scaling, precision=precision
+            self.evaluated_model,
+            self._feed(split),
+            scaling=self._scaling,
+            precision=recipe.autocast(self._protocol, self._device),
+            done=done,
         )
 
     def _images(self, split: Split) -> ImageSet:
