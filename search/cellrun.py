@@ -9,7 +9,7 @@ import torch
 
 from search.cells import METRICS, Job
 from search.checkpoints import Checkpoints
-from search.errors import StorageError
+from search.errors import StudyError
 from search.machine import PeakMemory, device_name, hostname
 from search.rows import Effort, Row, cell_row, epoch_rows, now
 from search.store import Store
@@ -43,7 +43,7 @@ class TrainerLike(Protocol):
 class CellRun:
     """An attempt at a cell, in the process that trains it.
 
-    Whatever goes wrong in it becomes a row; only a storage that cannot be written is raised.
+    Whatever goes wrong with the network becomes a row; what is wrong with the study is raised.
 
     Args:
         job: the attempt.
@@ -74,11 +74,12 @@ class CellRun:
             `report()`.
 
         Raises:
-            StorageError: the store cannot be written.
+            StudyError: the store cannot be written, or network and data do not fit, which
+                would be so for every cell.
         """
         try:
             self._advance(slice_s)
-        except StorageError:
+        except StudyError:
             raise
         except Diverged as error:
             self._end("diverged", error)
@@ -123,7 +124,10 @@ class CellRun:
             self._end("complete", None)
 
     def _set_up(self) -> TrainerLike:
-        trainer = self._make_trainer()
+        try:
+            trainer = self._make_trainer()
+        except ValueError as error:
+            raise StudyError(str(error)) from error
         state = self._checkpoints.latest()
         if state is not None:
             trainer.load_state_dict(state["trainer"])

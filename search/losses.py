@@ -20,17 +20,17 @@ class Loss:
     """Why a worker did not come back.
 
     Args:
-        cause: `crash` of the process, `memory` of the machine ran out, `node` is gone,
-            `driver` was lost.
+        cause: `crash` of the process, `memory` of the machine ran out, `node` is gone, the worker
+            could not `start`, `driver` was lost.
         text: what Ray said.
     """
 
-    cause: Literal["crash", "memory", "node", "driver"]
+    cause: Literal["crash", "memory", "node", "start", "driver"]
     text: str
 
     @property
     def status(self) -> str:
-        """A crash counts against the cell; losing the machine under it does not."""
+        """A crash counts against the cell; what befell the machine under it does not."""
         return {"crash": "failed", "memory": "oom"}.get(self.cause, "preempted")
 
 

@@ -46,7 +46,7 @@ def layouts(grid: int, *, kernels: tuple[int, ...]) -> Study:
     scales = ("off", *sorted({1, 2, 4, grid}))
     size = 8 * grid
     return Study(
-        name=f"layouts-{grid}-{'patch' if kernels == (1, 1, 1) else 'wide'}",
+        name=f"layouts-{grid}",
         space=Space(
             base=resnet(8, width=8, input_size=size, classes=8, kernels=kernels),
             scales=(scales, scales, ("off",)),

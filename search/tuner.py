@@ -1,5 +1,6 @@
 """Ray Tune as the muscle: a disposable run that executes what the desk hands out."""
 
+import logging
 import os
 import re
 import shutil
@@ -124,6 +125,7 @@ class Ender(tune.Stopper):
 def run_shard(desk: Desk, *, trainable: type[CellTrainable]) -> None:
     """One Tune run of at most `SHARD` trials, in a folder of its own that is removed."""
     os.environ.update(ENVIRONMENT)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a lost trial is the desk's affair
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(pending_trials(desk))
     folder = tempfile.mkdtemp(prefix="stac-tune-")
     try:
@@ -162,6 +164,8 @@ def loss_of(error: Exception | None) -> Loss:
     text = " ".join(str(error).split())
     if isinstance(error, OutOfMemoryError) or "running low on memory" in text:
         return Loss(cause="memory", text=text)
+    if isinstance(error, RayActorError) and error.actor_init_failed:
+        return Loss(cause="start", text=text)
     if isinstance(error, RayActorError) and (error.preempted or _NODE_DEATH.search(text)):
         return Loss(cause="node", text=text)
     return Loss(cause="crash", text=text)

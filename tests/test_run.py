@@ -1,0 +1,149 @@
+"""Searches through Ray Tune on one shared Ray: faults become rows, nothing is owed at the end."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from searches import cheap
+from trainables import Faulty, Misfit, Smooth
+
+from search.check import check
+from search.errors import StudyError
+from search.export import export_csv, export_optuna
+from search.ray_session import ray_session
+from search.run import Options, extend, finalists, resume, search
+from search.status import status
+from search.store import KEY, Store
+from search.study import Finalists, Objective, Sampled, Study
+
+SMOOTH = Options(progress=False, trainable=Smooth)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray_up() -> Iterator[None]:
+    """One Ray for all tests of this file; its workers find the scripted trainables."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        with ray_session(None):
+            yield
+
+
+def sampled(**change: object) -> Study:
+    """TPE on the cheap space, one seed."""
+    plan = Sampled(**({"sampler": "tpe", "trials": 9, "concurrency": 2} | change))  # type: ignore[arg-type]
+    return replace(cheap(seeds=(0,)), name="sampled", strategy=plan)
+
+
+def states(store: Store) -> Counter:
+    """How attempts ended."""
+    return Counter(store.cells(["status"], all_attempts=True)["status"].to_pylist())
+
+
+def test_faults_of_a_network_become_rows_and_the_search_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    summary = search(cheap(seeds=(0,)), out, options=Options(progress=False, trainable=Faulty))
+    assert summary.finished
+    store = Store(out)
+    assert states(store) == {"complete": 23, "diverged": 1, "failed": 6, "oom": 3}
+    rows = store.cells(["point", "status", "error_type", "attempt"]).to_pylist()
+    ends = {row["point"]: (row["status"], row["error_type"], row["attempt"]) for row in rows}
+    assert ends[1] == ("failed", "RuntimeError", 2)
+    assert ends[2] == ("diverged", "Diverged", 0)
+    assert ends[3] == ("oom", "MemoryError", 2)
+    assert ends[4] == ("failed", "crash", 2)
+    assert check(store) == []
+    assert status(store).failed == 3
+    again = resume(out, options=Options(progress=False, trainable=Faulty))
+    assert (again.finished, again.ended) == (True, 0)
+
+
+def test_a_study_that_fits_no_data_stops_with_the_reason_and_stores_nothing(tmp_path: Path) -> None:
+    options = Options(progress=False, trainable=Misfit)
+    with pytest.raises(StudyError, match="classes must be those of the data"):
+        search(cheap(), tmp_path / "study", options=options)
+    assert Store(tmp_path / "study").cells().num_rows == 0
+
+
+def test_a_sampled_search_trains_no_network_twice_and_can_be_extended(tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    assert search(sampled(), out, options=SMOOTH).finished
+    store = Store(out)
+    assert store.cells().num_rows == 9
+    assert extend(out, trials=6, options=SMOOTH).ended == 6
+    networks = store.cells(["network_id"], all_attempts=True)["network_id"].to_pylist()
+    assert len(set(networks)) == len(networks) == 15
+    assert check(store) == []
+    assert export_optuna(store, tmp_path / "journal.log") == 15
+    assert [path.name for path in export_csv(store, tmp_path / "csv")] == [
+        "cells.csv",
+        "epochs.csv",
+    ]
+
+
+def test_an_exhaustive_study_cannot_be_extended(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.begin(cheap())
+    with pytest.raises(StudyError, match="only a sampled study can be extended, got exhaustive"):
+        extend(tmp_path, trials=3, options=SMOOTH)
+
+
+def test_halving_prunes_keeps_the_curves_and_extending_promotes_the_best(tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    study = sampled(scheduler="asha", trials=27, sampler="random")
+    study = replace(study, protocol=replace(study.protocol, epochs=9))
+    assert search(study, out, options=SMOOTH).finished
+    store = Store(out)
+    before = states(store)
+    assert before["complete"] + before["pruned"] == 27
+    assert before["pruned"] > 5
+    assert check(store) == []
+    assert len(list(out.glob("checkpoints/*"))) == before["pruned"]
+    assert extend(out, trials=0, promote=2, options=SMOOTH).ended == 2
+    now = Counter(store.cells(["status"])["status"].to_pylist())
+    assert now["complete"] == before["complete"] + 2
+    assert check(store) == []
+
+
+def test_several_objectives_with_halving_are_refused_with_the_reason(tmp_path: Path) -> None:
+    study = sampled(scheduler="asha")
+    study = replace(study, objectives=(Objective(), Objective(metric="macs")))
+    with pytest.raises(StudyError, match="asha needs val_acc as its only objective"):
+        search(study, tmp_path / "study", options=SMOOTH)
+
+
+def test_finalists_train_the_best_and_the_references_with_fresh_seeds(tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    study = replace(cheap(seeds=(0,)), finalists=Finalists(top=2, seeds=(100, 101)))
+    assert search(study, out, options=SMOOTH).finished
+    assert finalists(out, options=SMOOTH).ended == 8
+    store = Store(out)
+    rows = store.cells(["seed", "suggested_by", *KEY[:2]]).to_pylist()
+    fresh = [row for row in rows if row["seed"] >= 100]
+    assert {row["suggested_by"] for row in fresh} == {
+        "finalist: vanilla",
+        "finalist: SE everywhere",
+        "finalist: top 1",
+        "finalist: top 2",
+    }
+    assert finalists(out, options=SMOOTH).ended == 0
+    assert store.weights("-".join(str(fresh[0][name]) for name in KEY)) is not None
+
+
+def test_finished_cells_of_another_study_are_not_trained_again(tmp_path: Path) -> None:
+    assert search(cheap(seeds=(0,)), tmp_path / "one", options=SMOOTH).ended == 27
+    wider = replace(cheap(seeds=(0, 1)), name="wider")
+    options, source = SMOOTH, str(tmp_path / "one")
+    assert search(wider, tmp_path / "two", options=options, reuse_from=source).ended == 27
+    assert check(Store(tmp_path / "two")) == []
+
+
+def test_a_time_budget_ends_the_run_and_not_the_study(tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    short = replace(SMOOTH, budget_s=0.0)
+    summary = search(cheap(), out, options=short)
+    assert not summary.finished
+    assert summary.reason == "time budget"
+    assert resume(out, options=SMOOTH).finished
+    assert status(Store(out)).complete == 54

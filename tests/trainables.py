@@ -1,0 +1,95 @@
+"""Slots whose training runs are scripted: faults by point, instant epochs."""
+
+import os
+import time
+from typing import Any, Literal
+
+import torch
+
+from search.cells import Job
+from search.study import Study
+from search.trainable import CellTrainable
+from stacnet.protocol import EpochResult
+from stacnet.train import Diverged
+
+
+class Scripted:
+    """A training run whose accuracy after epoch e is `top * e / epochs`."""
+
+    def __init__(self, *, epochs: int, top: float, epoch_s: float = 0.0) -> None:
+        self.results: list[EpochResult] = []
+        self.evaluated_model = torch.nn.Linear(1, 1)
+        self._epochs, self._top, self._epoch_s = epochs, top, epoch_s
+
+    @property
+    def done(self) -> bool:
+        """Whether all epochs are over."""
+        return len(self.results) == self._epochs
+
+    def run(self, *, budget_s: float) -> EpochResult | None:
+        """One epoch."""
+        time.sleep(self._epoch_s)
+        epoch = len(self.results) + 1
+        accuracy = self._top * epoch / self._epochs
+        shape = {"train_loss": 1.0, "train_acc": accuracy, "val_loss": 1.0, "lr": 0.1}
+        self.results.append(
+            EpochResult(
+                epoch=epoch,
+                val_acc=accuracy,
+                train_s=self._epoch_s,
+                eval_s=0.0,
+                cum_s=self._epoch_s * epoch,
+                resumed=False,
+                **shape,
+            )
+        )
+        return self.results[-1]
+
+    def evaluate(self, split: Literal["train", "val", "test"]) -> tuple[float, float]:
+        """The same on every split."""
+        return 1.0, self.results[-1].val_acc if self.results else 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of epochs."""
+        return {"epochs": len(self.results)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Run them again, at once."""
+        pause, self._epoch_s = self._epoch_s, 0.0
+        while len(self.results) < state["epochs"]:
+            self.run(budget_s=0.0)
+        self._epoch_s = pause
+
+
+class Smooth(CellTrainable):
+    """Accuracy grows with the point's index."""
+
+    def make_trainer(self, job: Job, study: Study) -> Scripted:
+        """A scripted run."""
+        top = (job.cell.point or 0) / study.space.size()
+        return Scripted(epochs=study.protocol.epochs, top=top)
+
+
+class Faulty(CellTrainable):
+    """Point 1 raises, 2 diverges, 3 runs out of memory, 4 kills its process."""
+
+    def make_trainer(self, job: Job, study: Study) -> Scripted:
+        """A scripted run, or its fault."""
+        match job.cell.point:
+            case 1:
+                raise RuntimeError("a bug in a layer")
+            case 2:
+                raise Diverged("the training loss must stay finite, got nan")
+            case 3:
+                raise MemoryError("no memory left")
+            case 4:
+                os._exit(1)
+        return Scripted(epochs=study.protocol.epochs, top=0.5)
+
+
+class Misfit(CellTrainable):
+    """Data and network do not fit: a fault of the study, not of a cell."""
+
+    def make_trainer(self, job: Job, study: Study) -> Scripted:
+        """Refuses."""
+        raise ValueError("classes must be those of the data, got classes=4 for 10")
