@@ -83,10 +83,15 @@ def seeds_needed(sd: float, delta: float, *, power: float = 0.8, most: int = 10_
     """
     if not delta > 0:
         raise ValueError(f"delta must be positive, got {delta=}")
-    n = np.arange(2, most)
-    critical = stats.t.ppf(1 - (1 - LEVEL) / 2, n - 1)
-    reached = stats.nct.sf(critical, n - 1, delta / max(sd, 1e-12) * np.sqrt(n)) >= power
-    return int(n[reached.argmax()]) if reached.any() else most
+    first = 2
+    while first < most:  # in stretches, each twice as long: most studies need few seeds
+        n = np.arange(first, min(2 * first + 8, most))
+        critical = stats.t.ppf(1 - (1 - LEVEL) / 2, n - 1)
+        reached = stats.nct.sf(critical, n - 1, delta / max(sd, 1e-12) * np.sqrt(n)) >= power
+        if reached.any():
+            return int(n[reached.argmax()])
+        first = int(n[-1]) + 1
+    return most
 
 
 def tau(score_N: Floats, accuracy_N: Floats) -> float:

@@ -61,6 +61,7 @@ LINES = {
     "pick": (BLUE, "--"),
     "vanilla": ("black", "-."),
     "worst": (GREY, ":"),
+    "network": (BLUE, "-"),
 }
 
 

@@ -96,7 +96,7 @@ def make_pick(
         family=family,
         point=int(among.points_N[best]),
         network_id=among.network_ids[best],
-        spec=among.specs[best].to_dict(),
+        spec=json.loads(json.dumps(among.specs[best].to_dict())),
         scores=tuple(None if np.isnan(s) else float(s) for s in score_N),
         cost_s=cost_s,
         frontier_seen=frontier_seen,

@@ -193,7 +193,7 @@ def test_layout_is_what_one_cell_cannot_have_and_corners_need_two_cells(small_ma
     stage = {r.cells: r for r in small_map.stages()[0]}
     assert stage[1].lay == 0
     assert stage[2].crs > 0.8
-    assert stage[2].lay > 0.5
+    assert stage[2].lay > 0.3
     assert stage[16].native
     assert stage[2].gain == pytest.approx(stage[2].crs - stage[1].crs)
 
@@ -272,7 +272,7 @@ def test_an_untrained_twin_with_silent_branches_is_made_to_speak():
     spoken = calibrated(model, images_of_classes())
     x = next(images_of_classes().batches())
     assert not model(x).any()
-    assert float(spoken(x).std()) == pytest.approx(1, abs=0.1)
+    assert spoken(x).detach().std().item() == pytest.approx(1, abs=0.1)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,240 @@
+"""Rules on maps made by hand; R6 against enumeration; picks and what refuses them."""
+
+import itertools
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from planted import small_study
+
+from analysis.candidates import Candidates, candidates
+from analysis.classmap import ClassRepMap, Reading
+from analysis.picks import Picks, check_picks, make_pick, picks_from_json
+from analysis.rules import (
+    MACS_RATIO,
+    RULES,
+    best_candidate,
+    lambda_sweep,
+    rule_scores,
+    within_budget,
+)
+from search.rows import study_and_space_id
+from search.study import Study
+from stacnet.cost import cost
+
+NAN = float("nan")
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return small_study()
+
+
+@pytest.fixture(scope="module")
+def among(study: Study) -> Candidates:
+    return candidates(study.space)
+
+
+def chart(*stages: dict[int, float], last: float, se: float = 0.005) -> ClassRepMap:
+    """A map with these CRS per stage and scale; retention falls with coarseness."""
+    readings = []
+    for stage, values in enumerate(stages):
+        best, native = max(values.values()), max(values)
+        for cells, crs in values.items():
+            readings.append(
+                Reading(
+                    source="trained",
+                    estimator="knn",
+                    place=f"stage {stage + 1}",
+                    stage=stage,
+                    cells=cells,
+                    native=cells == native,
+                    crs=crs,
+                    crs_se=se,
+                    lay=0.0,
+                    lay_se=se,
+                    head=crs - last,
+                    head_se=se,
+                    gain=crs - values[1],
+                    gain_se=se,
+                    below_best=best - crs,
+                    below_best_se=se,
+                    retention=cells / native,
+                    agreement=1 - 0.05 * np.log2(native / cells),
+                    rank=NAN,
+                    bag=NAN,
+                    bag_se=NAN,
+                )
+            )
+    return ClassRepMap(
+        readings=tuple(readings), num_networks=1, num_queries=500, num_gallery=500, classes=8
+    )
+
+
+STEP_AT_4 = {1: 0.25, 2: 0.3, 4: 0.95, 8: 0.96, 16: 0.99}
+SECOND = {1: 0.25, 4: 0.97, 8: 0.98}
+THIRD = {1: 0.3, 4: 0.305}
+
+
+@pytest.mark.parametrize(
+    ("rule", "picked"),
+    [
+        ("R1", (4, 4, 4)),
+        ("R2", (4, 4, 1)),
+        ("R3", (4, 4, 0)),
+        ("R4", (4, 4, 1)),
+        ("R5", (4, 4, 0)),
+        ("R2+R5", (4, 4, 0)),
+        ("R7", (4, 4, 4)),
+    ],
+)
+def test_each_rule_picks_what_its_sentence_says(among, rule, picked):
+    made = chart(STEP_AT_4, SECOND, THIRD, last=0.3)
+    best = best_candidate(rule_scores(rule, made, among), among)
+    assert tuple(among.cells_NT[best]) == picked
+
+
+def test_without_headroom_the_primary_rule_picks_vanilla(among):
+    made = chart(STEP_AT_4, SECOND, THIRD, last=0.995)
+    best = best_candidate(rule_scores("R2+R5", made, among), among)
+    assert tuple(among.cells_NT[best]) == (0, 0, 0)
+
+
+def test_every_rule_scores_every_network(among):
+    made = chart(STEP_AT_4, SECOND, THIRD, last=0.3)
+    for rule in RULES:
+        scores = rule_scores(rule, made, among)
+        assert scores.shape == (len(among),)
+        assert np.isfinite(scores).all()
+
+
+def test_a_map_without_a_scale_of_the_space_is_refused(among):
+    with pytest.raises(ValueError, match="got none for 4 cells in stage 2"):
+        rule_scores("R1", chart(STEP_AT_4, {1: 0.2, 8: 0.3}, THIRD, last=0.3), among)
+    with pytest.raises(ValueError, match="a row for each of the network's 3 stages, got 2"):
+        rule_scores("R1", chart(STEP_AT_4, SECOND, last=0.3), among)
+
+
+@given(st.lists(st.integers(-5, 20).map(lambda n: n / 20), min_size=7, max_size=7))
+def test_r6_is_the_exact_optimum_under_the_budget(gains):
+    among = candidates(small_study().space)
+    values = [dict(zip((1, 2, 4, 8, 16), [*gains[:3], 0, 0], strict=True))]
+    values += [{1: gains[3], 4: gains[4], 8: 0.0}, {1: gains[5], 4: gains[6]}]
+    made = chart(*values, last=0.0)
+    best = best_candidate(rule_scores("R6", made, among), among)
+    budget = MACS_RATIO * cost(among.space.base).macs
+    enumerated = max(
+        sum(v[c] for v, c in zip(values, cells, strict=True) if c)
+        for cells, macs in zip(among.cells_NT.tolist(), among.macs_N, strict=True)
+        if macs <= budget
+    )
+    assert among.macs_N[best] <= budget
+    reached = sum(v[c] for v, c in zip(values, among.cells_NT[best].tolist(), strict=True) if c)
+    assert reached == pytest.approx(enumerated)
+
+
+def test_costs_of_candidates_are_those_of_the_built_networks(among):
+    for row in (0, 7, 20, len(among) - 1):
+        counted = cost(among.specs[row])
+        assert (among.macs_N[row], among.params_N[row]) == (counted.macs, counted.params)
+
+
+def test_networks_over_the_bounds_of_the_space_are_no_candidates(study):
+    bounded = replace(study.space, max_macs_ratio=1.01)
+    kept = candidates(bounded)
+    base = cost(study.space.base).macs
+    every = candidates(study.space)
+    expected = [n for n, m in zip(every.network_ids, every.macs_N, strict=True) if m <= 1.01 * base]
+    assert 0 < len(kept) < len(every)
+    assert list(kept.network_ids) == expected
+
+
+@given(st.integers(0, 10_000))
+def test_the_lambda_sweep_finds_every_network_that_is_best_for_some_price(seed):
+    rng = np.random.default_rng(seed)
+    gain, macs = rng.integers(0, 20, 12) / 10, rng.integers(1, 30, 12)
+    swept = lambda_sweep(gain, macs)
+    assert list(macs[swept]) == sorted(set(macs[swept]))
+    for price in np.linspace(0, 2, 41):
+        best = (gain - price * macs).max()
+        assert max(gain[i] - price * macs[i] for i in swept) == pytest.approx(best)
+
+
+def test_the_budget_ranks_dear_networks_behind_all_others(among):
+    gain = np.arange(len(among), dtype=float)
+    scores = within_budget(gain, among)
+    over = among.macs_N > MACS_RATIO * cost(among.space.base).macs
+    assert 0 < over.sum() < len(among)
+    assert scores[over].max() < scores[~over].min()
+
+
+def test_equal_scores_go_to_the_cheapest_network(among):
+    best = best_candidate(np.zeros(len(among)), among)
+    assert among.macs_N[best] == among.macs_N.min()
+    assert tuple(among.cells_NT[best]) == (0, 0, 0)
+
+
+@pytest.fixture
+def picks(study: Study, among: Candidates) -> Picks:
+    made = chart(STEP_AT_4, SECOND, THIRD, last=0.3)
+    study_id, space_id = study_and_space_id(study)
+    scores = rule_scores("R2+R5", made, among)
+    return Picks(
+        space_id=space_id,
+        study_id=study_id,
+        protocol_id=study.protocol.protocol_id,
+        primary_rule="R2+R5",
+        weights=("cell",),
+        network_ids=among.network_ids,
+        vanilla_s=3.0,
+        look_s=1.0,
+        picks=(make_pick("R2+R5", "rule", scores, among, cost_s=4.0),),
+    )
+
+
+def test_picks_survive_their_file(picks):
+    assert picks_from_json(picks.to_json(), source="picks.json") == picks
+
+
+def test_picks_of_another_space_are_refused_with_file_field_and_value(picks, among):
+    with pytest.raises(
+        ValueError, match=r"p\.json: space_id: picks must be made on the study's own space abc"
+    ):
+        check_picks(picks, space_id="abc", among=among, source="p.json")
+
+
+def test_picks_that_saw_the_results_are_refused_unless_asked_for(picks, among):
+    leaky = replace(picks, picks=(replace(picks.picks[0], frontier_seen="f00d"),))
+    with pytest.raises(ValueError, match=r"picks\[R2\+R5\].frontier_seen: .* got f00d"):
+        check_picks(leaky, space_id=picks.space_id, among=among, source="p.json")
+    check_picks(leaky, space_id=picks.space_id, among=among, source="p.json", allow_leak=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"point": 5}, r"network_id: must be the network of point 5"),
+        ({"scores": (1.0,)}, r"scores: must hold one score for each of 36 networks, got 1"),
+    ],
+)
+def test_a_pick_that_contradicts_the_space_is_refused(picks, among, change, message):
+    wrong = replace(picks, picks=(replace(picks.picks[0], **change),))
+    with pytest.raises(ValueError, match=message):
+        check_picks(wrong, space_id=picks.space_id, among=among, source="p.json")
+
+
+def test_a_picks_file_with_an_unknown_field_or_a_wrong_value_names_it(picks):
+    plain = json.loads(picks.to_json())
+    with pytest.raises(ValueError, match=r"p\.json: wish: .*got 'x'"):
+        picks_from_json(json.dumps(plain | {"wish": "x"}), source="p.json")
+    plain["picks"][0]["point"] = "first"
+    with pytest.raises(ValueError, match=r"p\.json: picks\.0\.point: .*got 'first'"):
+        picks_from_json(json.dumps(plain), source="p.json")
+
+
+def test_scale_combinations_of_the_planted_space_are_all_there(among):
+    expected = set(itertools.product((0, 1, 2, 4), (0, 1, 4), (0, 1, 4)))
+    assert set(map(tuple, among.cells_NT.tolist())) == expected
