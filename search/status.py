@@ -108,11 +108,11 @@ def _counts(canonical: pa.Table, table: pa.Table, study: Study) -> dict[str, int
     counts = {name: states.count(name) for name in sorted(FINAL)}
     faults: dict[tuple, int] = {}
     open_rows = [i for i, state in enumerate(table["status"].to_pylist()) if state in OWN_FAULTS]
-    for row in table.select([*KEY]).take(open_rows).to_pylist():
+    for row in table.select([*KEY]).take(pa.array(open_rows, pa.int64())).to_pylist():
         key = tuple(row.values())
         faults[key] = faults.get(key, 0) + 1
     unended = [i for i, state in enumerate(states) if state not in FINAL]
-    keys = [tuple(row.values()) for row in canonical.select([*KEY]).take(unended).to_pylist()]
+    keys = [tuple(row.values()) for row in canonical.select([*KEY]).take(pa.array(unended, pa.int64())).to_pylist()]
     return counts | {"failed": sum(faults.get(key, 0) >= study.max_attempts for key in keys)}
 
 

@@ -161,6 +161,9 @@ def _unknown_field(given: Any, known: Any, *, path: str) -> str | None:
 
 
 def _first(error: ValidationError) -> str:
+    """Field, rule and value of the first fault; our own errors have said the value already."""
     detail = error.errors()[0]
     where = ".".join(str(part) for part in detail["loc"]) or "study"
+    if detail["type"] == "value_error":
+        return f"{where}: {detail['msg'].removeprefix('Value error, ')}"
     return f"{where}: {detail['msg']}, got {detail['input']!r}"

@@ -1,5 +1,6 @@
 """From flags to values: the network and the one-network study that flags describe."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from search.cli.flags import NetworkFlags
@@ -51,11 +52,10 @@ def one_network_space(flags: NetworkFlags) -> Space:
         if unused:
             raise ValueError(f"--{unused[0]} has no effect without attention; give --scale too")
         return Space(base=vanilla, scales=(("off",),) * len(vanilla.blocks))
-    live = LIVE_FIELDS[kind] - ({"scale", "kernel"} if kind == "se" else set())
     for name in (*gate, "scale"):
-        if getattr(flags, name) is not None and name not in live:
+        if getattr(flags, name) is not None and name not in LIVE_FIELDS[kind]:
             raise ValueError(f"--{name} has no effect with --attention {kind}; leave it out")
-    choices = {PLURALS[name]: (value,) for name, value in gate.items()}
+    choices: dict[str, Any] = {PLURALS[name]: (value,) for name, value in gate.items()}
     scales = tuple((scale,) for scale in _scales(flags.scale, len(vanilla.blocks)))
     return Space(base=vanilla, scales=scales, kinds=(kind,), **choices)
 
@@ -69,6 +69,19 @@ def data_spec(name: str) -> DataSpec:
             return Digits()
         case _:
             return Prepared(name=name)
+
+
+def assignments(groups: Iterable[Iterable[str]]) -> dict[str, str]:
+    """FIELD=VALUE words as a mapping.
+
+    Raises:
+        ValueError: a word has no `=`.
+    """
+    words = [word for group in groups for word in group]
+    for word in words:
+        if "=" not in word:
+            raise ValueError(f"--override takes FIELD=VALUE, got {word}")
+    return {name: value for name, _, value in (word.partition("=") for word in words)}
 
 
 def _scales(text: str | None, num_stages: int) -> tuple[Scale, ...]:

@@ -2,36 +2,40 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, assert_never
 
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from search.cli import commands as c
-from search.cli.flag_values import network_spec
-from stacnet.cost import cost
-from stacnet.spec import NetworkSpec
+from search.cli.flag_values import data_spec, network_spec
 
 
 def run(command: c.Cost | c.Train | c.Prepare | c.Inspect) -> int:
     """Run one of these commands; returns the exit code."""
     match command:
         case c.Cost():
-            facts = cost_facts(network_spec(command.network))
-            _show(facts, as_json=command.json)
+            _show(cost_facts(command), as_json=command.json)
         case c.Train():
-            raise NotImplementedError
+            from search.cli import train
+
+            return train.run(command)
         case c.Prepare():
-            raise NotImplementedError
+            _prepare(command)
         case c.Inspect():
-            raise NotImplementedError
+            _inspect(command)
         case _:
             assert_never(command)
     return 0
 
 
-def cost_facts(spec: NetworkSpec) -> dict[str, Any]:
-    """Cost of a network, of its vanilla twin, and their ratios."""
+def cost_facts(command: c.Cost) -> dict[str, Any]:
+    """Cost of a network, of its vanilla twin, their ratios, and latency if it is asked for."""
+    spec = network_spec(command.network)  # refused before torch is imported
+    from stacnet.cost import cost
+
     own, vanilla = cost(spec), cost(spec.vanilla)
     return {
         "network_id": spec.network_id,
@@ -44,6 +48,36 @@ def cost_facts(spec: NetworkSpec) -> dict[str, Any]:
         "map_sizes": list(spec.map_sizes),
         "attention": spec.to_dict()["attention"],
     }
+
+
+def _prepare(command: c.Prepare) -> None:
+    from stacnet.data.images import data_folder
+    from stacnet.data.prepare import open_source, prepare
+
+    target = data_folder() / command.name
+    source = open_source(Path(command.source), size=command.size)
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("images")
+        cache = prepare(
+            source, target, progress=lambda n, all_: bar.update(task, completed=n, total=all_)
+        )
+    print(f"{target}: {len(cache.train[1])} training and {len(cache.test[1])} test images")
+
+
+def _inspect(command: c.Inspect) -> None:
+    from stacnet.data.images import load
+    from stacnet.data.summary import contact_sheet, summarise
+
+    splits = load(data_spec(command.name))
+    summary = summarise(splits)
+    if command.sheet:
+        contact_sheet(splits.train, Path(command.sheet))
+    facts = asdict(summary) | {"balance": summary.balance}
+    if not command.json:
+        facts["per_class"] = {
+            split: f"{min(counts)} to {max(counts)}" for split, counts in summary.per_class.items()
+        }
+    _show(facts, as_json=command.json)
 
 
 def _show(facts: dict[str, Any], *, as_json: bool) -> None:

@@ -1,14 +1,18 @@
-"""`stac search | resume | extend | finalists | status | …`: a study from plan to table."""
+"""`stac studies | search | resume | extend | finalists | compact | export | doctor`."""
 
-from collections.abc import Iterable
+import json
 from typing import assert_never
 
 from rich.console import Console
 from rich.table import Table
 
+from search import run as engine
 from search.cli import study_commands as c
-from search.run import Options, Summary, resume, search
+from search.cli.flag_values import assignments
+from search.run import Options, Summary
+from search.store import Store
 from search.studies import load_study, named_studies, override
+from search.study import Exhaustive, Study
 
 StudyCommand = (
     c.Studies
@@ -26,39 +30,117 @@ StudyCommand = (
 def run(command: StudyCommand) -> int:
     """Run one of these commands; returns the exit code."""
     match command:
-        case c.Search():
-            return _search(command)
-        case c.Resume():
-            options = Options(address=command.address, budget_s=command.budget_s)
-            return _ended(resume(command.folder, options=options), command.folder)
+        case c.Studies():
+            _studies(command)
+        case c.Search() | c.Resume() | c.Extend() | c.Finalists():
+            _say(
+                _carry_out(command),
+                command.out if isinstance(command, c.Search) else command.folder,
+            )
+        case c.Status():
+            from search.cli import status
+
+            return status.run(command)
+        case c.Compact():
+            engine.compact(command.folder)
+        case c.Export():
+            _export(command)
+        case c.Doctor():
+            return _doctor(command)
         case _:
-            raise NotImplementedError
+            assert_never(command)
+    return 0
 
 
-def changes(groups: Iterable[Iterable[str]]) -> dict[str, str]:
-    """FIELD=VALUE words as a mapping.
-
-    Raises:
-        ValueError: a word has no `=`.
-    """
-    words = [word for group in groups for word in group]
-    for word in words:
-        if "=" not in word:
-            raise ValueError(f"--override takes FIELD=VALUE, got {word}")
-    return {name: value for name, _, value in (word.partition("=") for word in words)}
-
-
-def _search(command: c.Search) -> int:
-    study = override(load_study(command.study), changes(command.override))
+def _carry_out(command: c.Search | c.Resume | c.Extend | c.Finalists) -> Summary:
     options = Options(address=command.address, budget_s=command.budget_s)
-    summary = search(study, command.out, options=options, reuse_from=command.reuse_from or "")
-    return _ended(summary, command.out)
+    match command:
+        case c.Search():
+            study = override(load_study(command.study), assignments(command.override))
+            return engine.search(
+                study,
+                command.out,
+                options=options,
+                reuse_from=command.reuse_from or "",
+                warm_start=command.warm_start or "",
+            )
+        case c.Resume():
+            return engine.resume(command.folder, options=options)
+        case c.Extend():
+            return engine.extend(
+                command.folder, trials=command.trials, promote=command.promote, options=options
+            )
+        case c.Finalists():
+            return engine.finalists(command.folder, options=options)
+        case _:
+            assert_never(command)
 
 
-def _ended(summary: Summary, folder: str) -> int:
+def _say(summary: Summary, folder: str) -> None:
     if summary.finished:
         done = f"{summary.ended} attempts" if summary.ended else "nothing was owed"
-        print(f"finished: {done}; stac status {folder}")
+        print(f"finished: {done}; look with: stac status {folder}")
     else:
         print(f"stopped: {summary.reason}; go on with: stac resume {folder}")
-    return 0
+
+
+def _studies(command: c.Studies) -> None:
+    facts = [study_facts(make()) for make in named_studies().values()]
+    if command.json:
+        print(json.dumps(facts))
+        return
+    table = Table("study", "networks", "cells", "training", "about", box=None)
+    for fact in facts:
+        table.add_row(
+            fact["study"],
+            f"{fact['networks']}",
+            f"{fact['cells']}",
+            f"{fact['training_macs']:.1e} MACs",
+            fact["about"],
+        )
+    Console().print(table)
+
+
+def study_facts(study: Study) -> dict[str, str | int | float]:
+    """Size of a study, and what its trainings cost: three forward passes an image and epoch."""
+    from stacnet.cost import cost
+    from stacnet.data.images import load
+
+    networks = len(study.space.first_index)
+    if not isinstance(study.strategy, Exhaustive):
+        networks = min(networks, study.strategy.trials)
+    images = len(load(study.protocol.data).train) * study.protocol.epochs
+    base = cost(study.space.base)
+    cells = networks * len(study.seeds)
+    return {
+        "study": study.name,
+        "networks": networks,
+        "cells": cells,
+        "training_macs": 3.0 * cells * images * base.macs,
+        "about": f"ResNet-{study.space.base.depth}, {base.params:,} parameters, "
+        f"{study.protocol.data.kind}, {study.strategy.kind}",
+    }
+
+
+def _export(command: c.Export) -> None:
+    from search.export import export_csv, export_optuna
+
+    store = Store(command.folder)
+    match command.to:
+        case "csv":
+            for path in export_csv(store, command.out):
+                print(path)
+        case "optuna":
+            print(f"{command.out}: {export_optuna(store, command.out)} trials")
+        case _:
+            assert_never(command.to)
+
+
+def _doctor(command: c.Doctor) -> int:
+    from search.doctor import doctor
+
+    study = load_study(command.study) if command.study else None
+    findings = doctor(study, command.out, command.address)
+    for finding in findings:
+        print(f"{'ok  ' if finding.ok else 'BAD '} {finding.about}: {finding.text}")
+    return 0 if all(finding.ok for finding in findings) else 1

@@ -30,6 +30,8 @@ class Search:
     """fields of the study, such as protocol.epochs=3; may be repeated"""
     reuse_from: str | None = None
     """folder of another study whose finished cells count"""
+    warm_start: str | None = None
+    """file of networks (such as picks.json) that a sampled study tries first"""
     budget_s: float | None = None
     """stop this run (not the study) after so many seconds"""
     loggers: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME")] = ()
@@ -50,14 +52,18 @@ class Resume:
 
 @dataclass(frozen=True, kw_only=True)
 class Extend:
-    """Give a sampled study more trials, and run them."""
+    """Give a sampled study more trials, or its pruned ones their end, and run them."""
 
     folder: Folder
     """the study's folder"""
-    trials: int
+    trials: int = 0
     """how many more networks"""
+    promote: int = 0
+    """how many of the best pruned cells go on to their last epoch"""
     address: str | None = None
     """Ray cluster to use; by default Ray starts here"""
+    budget_s: float | None = None
+    """stop this run (not the study) after so many seconds"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +74,8 @@ class Finalists:
     """the study's folder"""
     address: str | None = None
     """Ray cluster to use; by default Ray starts here"""
+    budget_s: float | None = None
+    """stop this run (not the study) after so many seconds"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,53 +1,132 @@
-"""`stac train`: one network as a study of one cell, trained in this process."""
+"""`stac train`: one network as a study of one cell, trained in this process, without Ray."""
 
-from dataclasses import replace
-from typing import Any
+import signal
+import threading
 
+import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from search.cellrun import CellRun
-from search.cells import Cell, Job
+from search.cells import Job
 from search.cli.commands import Train
-from search.cli.flag_values import data_spec, one_network_space
+from search.cli.flag_values import assignments, data_spec, one_network_space
 from search.lease import Lease
+from search.ledger import History, Ledger, begun_cells
+from search.losses import account_for
+from search.plan import make_plan
 from search.store import Store
 from search.studies import override
 from search.study import Resources, Study
-from stacnet.data.images import load
+from stacnet.data.images import Splits, load
 from stacnet.protocol import Protocol
 from stacnet.train import Trainer
 
-SLICE_S = 2.0
+SLICE_S = 1.0
 
 
 def run(command: Train) -> int:
-    """Train the network of the flags; exit code 0 if it ended well."""
+    """Train the network of the flags; 0 if it is complete, or was stopped and can go on.
+
+    Raises:
+        ValueError: network, recipe and data do not fit, or the folder holds another study.
+    """
     study = _study(command)
+    splits = load(study.protocol.data)
+    Trainer(study.space.spec(0), study.protocol, splits)  # what does not fit is refused here
     store = Store(command.out)
-    store.begin(study)
+    if store.exists():
+        store.begin(study)
     lease = Lease(store.storage)
     try:
-        status = _train(store, study)
+        store.begin(study)
+        if lease.previous is not None:
+            account_for(lease.previous, study=study, store=store, known=History(store).attempts)
+        status = _finish(store, study, splits)
     finally:
         lease.release()
-    return 0 if status == "complete" else 1
+    return _tell(store, study, status)
 
 
 def _study(command: Train) -> Study:
-    """The study that holds just this cell; network and data must fit each other.
-
-    Raises:
-        ValueError: they do not.
-    """
-    import torch
-
     study = Study(
         name="train",
         space=one_network_space(command.network),
         protocol=Protocol(data=data_spec(command.recipe.data)),
         seeds=(command.seed,),
-        resources=Resources(gpus=1.0 if torch.cuda.is_available() else 0.0),
+        resources=Resources(
+            cpus=torch.get_num_threads(), gpus=1.0 if torch.cuda.is_available() else 0.0
+        ),
     )
-    changes = dict(_pair(text) for group in command.recipe.override for text in group)
+    changes = assignments(command.recipe.override)
     return override(study, {f"protocol.{name}": value for name, value in changes.items()})
+
+
+def _finish(store: Store, study: Study, splits: Splits) -> str:
+    """Train what is owed; the status of the last attempt."""
+    history = History(store)
+    begun = begun_cells(store, history, max_attempts=study.max_attempts)
+    plan = make_plan(store, study, history)
+    ledger = Ledger(study, plan.strategy, history=history, begun=begun)
+    job = ledger.next_job()
+    if not isinstance(job, Job):
+        return "complete"
+    device = "cuda" if job.gpus else "cpu"
+    attempt = CellRun(
+        job,
+        store=store,
+        study=study,
+        make_trainer=lambda: Trainer(
+            job.cell.spec,
+            study.protocol,
+            splits,
+            seed=job.cell.seed,
+            device=device,
+            threads=study.resources.cpus,
+        ),
+    )
+    return _advance(attempt, num_epochs=study.protocol.epochs)
+
+
+def _advance(attempt: CellRun, *, num_epochs: int) -> str:
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    columns = (
+        *Progress.get_default_columns(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[last]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("epochs", total=num_epochs, last="")
+        while attempt.status is None:
+            if stopped.is_set():
+                attempt.stop("preempted")
+                break
+            report = attempt.advance(SLICE_S)
+            last = f"val acc {report['curve'][-1]:.4f}" if report["curve"] else ""
+            progress.update(task, completed=report["epoch"], last=last)
+    return attempt.status or "preempted"
+
+
+def _tell(store: Store, study: Study, status: str) -> int:
+    """Print how it ended, and draw the curve; the exit code."""
+    from analysis.curves import draw_curves, learning_curves
+    from analysis.figures import to_bytes
+
+    network_id = study.space.spec(0).network_id
+    curves = learning_curves(store.epochs(), {"network": network_id})
+    if curves:
+        store.storage.write("curve.png", to_bytes(draw_curves(curves), kind="png"))
+    row = store.cells().to_pylist()[0]
+    if status == "complete":
+        print(
+            f"val acc {row['val_acc_last']:.4f}  test acc {row['test_acc_last']:.4f}  "
+            f"{row['train_s']:.0f} s  {store.address}"
+        )
+        return 0
+    if status == "preempted":
+        print(f"stopped after {row['epochs']} epochs; the same command goes on")
+        return 0
+    print(f"{status}: {row['error_text']}")
+    return 1

@@ -1,0 +1,59 @@
+"""`stac status`: how far a study is, once or again and again, and whether its store is sound."""
+
+import json
+import time
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+
+from search.cli.study_commands import Status as StatusCommand
+from search.prices import bill, read_prices
+from search.check import check
+from search.status import Status, status
+from search.store import Store
+
+AGAIN_S = 5.0
+
+
+def run(command: StatusCommand) -> int:
+    """Print the status; exit code 1 if --check found a broken rule."""
+    store = Store(command.folder)
+    now = status(store)
+    _show(now, command)
+    while command.watch and (now.running or now.missing):
+        time.sleep(AGAIN_S)
+        now = status(store)
+        _show(now, command)
+    if not command.check:
+        return 0
+    broken = check(store)
+    for line in broken:
+        print(line)
+    if not broken:
+        print("every rule of the store holds")
+    return 1 if broken else 0
+
+
+def _show(now: Status, command: StatusCommand) -> None:
+    facts = asdict(now)
+    if command.prices:
+        facts["money"] = bill(now.spending, read_prices(command.prices)).total
+    if command.json:
+        print(json.dumps(facts), flush=True)
+        return
+    del facts["spending"]
+    table = Table(box=None, show_header=False)
+    for name, value in facts.items():
+        table.add_row(name.replace("_", " "), _text(value))
+    Console().print(table)
+
+
+def _text(value: object) -> str:
+    match value:
+        case None | "":
+            return "-"
+        case float():
+            return f"{value:,.4f}" if abs(value) < 10 else f"{value:,.1f}"
+        case _:
+            return str(value)
