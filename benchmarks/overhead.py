@@ -1,0 +1,223 @@
+"""What a trial costs besides its training: our engine, plain Ray Tune, Optuna, Syne Tune; one run.
+
+Run: python benchmarks/overhead.py [--trials 1000] [--baseline-trials 40] [--long 20]
+
+Each engine runs the same objective (import torch, sleep, return a number) in a process of its own
+on two slots. Start-up is the time to the first result; per trial is the time between the first and
+the last, divided. With trials of 10 s, the share of the slots' time that was spent in them.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+SLOTS = 2
+LONG_S = 10.0
+ENGINES = ("ours", "ours, each network new", "ray tune + optuna", "optuna processes", "syne tune")
+
+
+def objective(x: float, seconds: float) -> float:
+    """The work of a trial."""
+    import torch
+
+    time.sleep(seconds)
+    return float(torch.tensor(x) ** 2)
+
+
+def ours(trials: int, seconds: float, *, new_networks: bool) -> list[float]:
+    """Our engine, with its Parquet parts; times at which trials ended."""
+    from search.run import Options, search
+    from search.space import Space
+    from search.store import Store
+    from search.study import Study
+    from search.trainable import CellTrainable
+    from stacnet.protocol import EpochResult, Protocol, ScaleSignal
+    from stacnet.spec import resnet
+
+    class Run:
+        """One epoch that is the objective."""
+
+        def __init__(self) -> None:
+            import torch
+
+            self.results: list[EpochResult] = []
+            self.evaluated_model = torch.nn.Identity()
+            self.done = False
+
+        def run(self, *, budget_s: float) -> EpochResult:
+            value = objective(0.5, seconds)
+            shape = dict.fromkeys(("train_loss", "train_acc", "val_loss", "lr"), 0.0)
+            clock = dict.fromkeys(("train_s", "eval_s", "cum_s"), seconds)
+            result = EpochResult(epoch=1, val_acc=value, resumed=False, **shape, **clock)
+            self.results, self.done = [result], True
+            return result
+
+        def evaluate(self, split: str) -> tuple[float, float]:
+            return 0.0, 0.0
+
+    class Noop(CellTrainable):
+        """A slot that trains nothing."""
+
+        def make_trainer(self, job: Any, study: Any) -> Any:
+            return Run()
+
+    choices = (("off", 1, 2, 3, 4, 5, 6, 7, "native"),) * 3 if new_networks else ((1,),) * 3
+    space = Space(base=resnet(8, width=4, input_size=32, classes=4), scales=choices)
+    seeds = (0, 1) if new_networks else tuple(range(trials))
+    study = Study(name="noop", space=space, protocol=Protocol(data=ScaleSignal()), seeds=seeds)
+    with tempfile.TemporaryDirectory() as out:
+        options = Options(progress=False, trainable=Noop, budget_s=None)
+        search(replace(study, seeds=seeds[:trials]), out, options=options)
+        ended = Store(out).cells(["ended_at"])["ended_at"].to_pylist()
+    return sorted(moment.timestamp() for moment in ended)[:trials]
+
+
+def ray_tune(trials: int, seconds: float) -> list[float]:
+    """Ray Tune with OptunaSearch as its documentation shows it."""
+    import ray
+    from ray import tune
+    from ray.tune.search.optuna import OptunaSearch
+
+    def train(config: dict[str, float]) -> None:
+        tune.report({"loss": objective(config["x"], seconds)})
+
+    ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    tuner = tune.Tuner(
+        train,
+        param_space={"x": tune.uniform(0, 1)},
+        tune_config=tune.TuneConfig(
+            search_alg=OptunaSearch(),
+            metric="loss",
+            mode="min",
+            num_samples=trials,
+            max_concurrent_trials=SLOTS,
+        ),
+        run_config=tune.RunConfig(verbose=0, storage_path=tempfile.mkdtemp()),
+    )
+    results = tuner.fit()
+    return sorted(result.metrics["timestamp"] for result in results if result.metrics)
+
+
+def optuna_processes(trials: int, seconds: float) -> list[float]:
+    """Optuna with one process a slot, meeting in a journal file."""
+    folder = tempfile.mkdtemp()
+    workers = [
+        subprocess.Popen(
+            [sys.executable, __file__, "--worker", folder, str(trials // SLOTS), str(seconds)]
+        )
+        for _ in range(SLOTS)
+    ]
+    for worker in workers:
+        worker.wait()
+    trials_done = _journal(folder).trials
+    return sorted(t.datetime_complete.timestamp() for t in trials_done if t.datetime_complete)
+
+
+def _journal(folder: str) -> Any:
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    storage = JournalStorage(JournalFileBackend(f"{folder}/journal.log"))
+    return optuna.create_study(storage=storage, study_name="noop", load_if_exists=True)
+
+
+def _optuna_worker(folder: str, trials: int, seconds: float) -> None:
+    _journal(folder).optimize(
+        lambda trial: objective(trial.suggest_float("x", 0, 1), seconds), n_trials=trials
+    )
+
+
+def syne_tune(trials: int, seconds: float) -> list[float]:
+    """Syne Tune's local backend with random search."""
+    from syne_tune import StoppingCriterion, Tuner
+    from syne_tune.backend import LocalBackend
+    from syne_tune.config_space import uniform
+    from syne_tune.optimizer.baselines import RandomSearch
+
+    script = Path(tempfile.mkdtemp()) / "train.py"
+    script.write_text(
+        "import argparse, time, torch\nfrom syne_tune import Reporter\n"
+        "parser = argparse.ArgumentParser()\nparser.add_argument('--x', type=float)\n"
+        f"x = parser.parse_known_args()[0].x\ntime.sleep({seconds})\nReporter()(loss=x * x)\n"
+    )
+    tuner = Tuner(
+        trial_backend=LocalBackend(entry_point=str(script)),
+        scheduler=RandomSearch({"x": uniform(0, 1)}, metrics=["loss"]),
+        stop_criterion=StoppingCriterion(max_num_trials_finished=trials),
+        n_workers=SLOTS,
+        sleep_time=0.1,
+        save_tuner=False,
+    )
+    tuner.run()
+    seen = tuner.tuning_status.trial_rows.values()
+    return sorted(float(row["st_worker_timestamp"]) for row in seen if "st_worker_timestamp" in row)
+
+
+def one(engine: str, trials: int, seconds: float) -> dict[str, float]:
+    """Figures of one engine, in this process."""
+    began = time.time()
+    match engine:
+        case "ours":
+            ended = ours(trials, seconds, new_networks=False)
+        case "ours, each network new":
+            ended = ours(trials, seconds, new_networks=True)
+        case "ray tune + optuna":
+            ended = ray_tune(trials, seconds)
+        case "optuna processes":
+            ended = optuna_processes(trials, seconds)
+        case _:
+            ended = syne_tune(trials, seconds)
+    busy = len(ended) * seconds / (SLOTS * max(ended[-1] - ended[0] + seconds, 1e-9))
+    each = (ended[-1] - ended[0]) / max(len(ended) - 1, 1)
+    return {"trials": len(ended), "start_s": ended[0] - began, "each_s": each, "busy": busy}
+
+
+def measured(engine: str, trials: int, seconds: float) -> dict[str, float] | None:
+    """Figures of one engine, in a fresh process; None if it is not installed or fails."""
+    command = [sys.executable, __file__, "--one", engine, str(trials), str(seconds)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    return json.loads(lines[-1]) if done.returncode == 0 and lines else None
+
+
+def main() -> None:
+    """Print the table and the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--baseline-trials", type=int, default=40)
+    parser.add_argument("--long", type=int, default=0, help=f"trials of {LONG_S:.0f} s; 0 for none")
+    arguments = parser.parse_args()
+    each: dict[str, float] = {}
+    print(f"{'engine':26}{'trials':>8}{'start-up s':>12}{'s/trial':>10}{'training share':>16}")
+    for engine in ENGINES:
+        is_ours = engine.startswith("ours")
+        trials = arguments.trials if is_ours else arguments.baseline_trials
+        short = measured(engine, trials, 0.0)
+        if short is None:
+            print(f"{engine:26}not installed, or failed")
+            continue
+        long = measured(engine, arguments.long, LONG_S) if arguments.long else None
+        share = f"{long['busy']:.1%}" if long else "-"
+        each[engine] = short["each_s"]
+        figures = f"{short['trials']:8.0f}{short['start_s']:12.1f}{short['each_s']:10.4f}"
+        print(f"{engine:26}{figures}{share:>16}", flush=True)
+    for engine, seconds in each.items():
+        if not engine.startswith("ours") and "ours" in each:
+            print(f"{engine}: {seconds / each['ours']:.1f} times our overhead per trial")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--one"]:
+        print(json.dumps(one(sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))))
+    elif sys.argv[1:2] == ["--worker"]:
+        _optuna_worker(sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
+    else:
+        main()
