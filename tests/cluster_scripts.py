@@ -20,8 +20,7 @@ PREFLIGHT = """
 import json, sys
 from dataclasses import replace
 
-import ray
-from search.preflight import cluster_faults, token_faults
+from search.doctor import doctor
 from search.studies import digits
 from search.study import Resources
 from stacnet.protocol import Prepared
@@ -30,11 +29,8 @@ study = digits()
 if "faulty" in sys.argv:
     protocol = replace(study.protocol, data=Prepared(name="imagenet64"))
     study = replace(study, protocol=protocol, resources=Resources(gpus=1))
-lines = token_faults("auto")
-if not lines:
-    ray.init(address="auto", log_to_driver=False)
-    lines = cluster_faults(study, sys.argv[1])
-print("FAULTS", json.dumps(lines))
+faults = [f"{f.about}: {f.text}" for f in doctor(study, sys.argv[1], "auto") if not f.ok]
+print("FAULTS", json.dumps(faults))
 """
 INTRUDER = """
 import ray
