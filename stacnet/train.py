@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stacnet import recipe
 from stacnet.checkpoint import CheckpointError
@@ -21,11 +20,12 @@ from stacnet.data.augment import Scaling, augment
 from stacnet.data.feed import Feed
 from stacnet.data.images import ImageSet, Splits
 from stacnet.evaluate import batch_sums, mean_of
+from stacnet.learner import Learner
 from stacnet.protocol import EpochResult, Protocol
-from stacnet.resnet import build
 from stacnet.spec import NetworkSpec
 
 CHECK_EVERY = 20  # steps between looks at the loss; each look waits for the device
+COMPILE_FROM_STEPS = 3000  # on a GPU: compiling takes about a minute
 ORDER, AUGMENT = 0, 1  # what a random stream is for
 Split = Literal["train", "val", "test"]
 
@@ -59,7 +59,7 @@ class Trainer:
         device: str = "cpu",
         threads: int = 1,
     ) -> None:
-        check_fit(spec, protocol, splits)
+        recipe.check_fit(spec, protocol, splits)
         torch.set_num_threads(threads)
         self.results: list[EpochResult] = []
         self._protocol, self._splits, self._seed = protocol, splits, seed
@@ -67,11 +67,10 @@ class Trainer:
         self._device = torch.device(device)
         self._scaling = Scaling(splits.mean_C, splits.std_C, device=self._device)
         self._feeds: dict[Split, Feed] = {}
-        self.model = build(spec, seed=seed).to(self._device)
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._optimizer = recipe.optimizer(self.model, protocol)
-        self._average = _average(self.model, protocol)
         self._steps = len(splits.train) // protocol.batch_size
+        is_long = self._steps * protocol.epochs >= COMPILE_FROM_STEPS
+        compiled = is_long and self._device.type == "cuda"
+        self._learner = Learner(spec, protocol, seed=seed, device=self._device, compiled=compiled)
         self._cum_s = 0.0
         self._resumed = False
         self._begin_epoch()
@@ -82,9 +81,14 @@ class Trainer:
         return len(self.results) == self._protocol.epochs
 
     @property
+    def model(self) -> nn.Module:
+        """The network that is trained."""
+        return self._learner.model
+
+    @property
     def evaluated_model(self) -> nn.Module:
         """The network that is evaluated and published: the averaged one if the recipe averages."""
-        return self.model if self._average is None else self._average.module
+        return self._learner.evaluated_model
 
     def run(self, *, budget_s: float = math.inf) -> EpochResult | None:
         """Train at least one step, until an epoch ends or about `budget_s` seconds are over.
@@ -116,9 +120,7 @@ class Trainer:
         """All a run needs to go on: plain values, and tensors that training goes on changing."""
         return {
             "identity": self._identity,
-            "model": self.model.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "average": None if self._average is None else self._average.state_dict(),
+            **self._learner.state_dict(),
             "step": self._step,
             "sums": self._sums,
             "validated": list(self._validated),
@@ -137,10 +139,7 @@ class Trainer:
                 f"checkpoint must be of network, recipe and seed {self._identity}, "
                 f"got {state['identity']}"
             )
-        self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        if self._average is not None:
-            self._average.load_state_dict(state["average"])
+        self._learner.load_state_dict(state)
         self.results = [EpochResult(**result) for result in state["results"]]
         self._begin_epoch()
         self._step = state["step"]
@@ -172,24 +171,11 @@ class Trainer:
                 return
 
     def _learn(self, x_BCHW: Tensor, y_B: Tensor) -> None:
-        protocol = self._protocol
         step = len(self.results) * self._steps + self._step
         rng = self._rng(AUGMENT, step)
-        batch = augment(x_BCHW, y_B, protocol=protocol, scaling=self._scaling, rng=rng)
-        for group in self._optimizer.param_groups:
-            group["lr"] = recipe.learning_rate(protocol, step=step, steps_per_epoch=self._steps)
-        with recipe.autocast(protocol, self._device):
-            logits_BK = self.model(batch.x_BCHW)
-        loss = recipe.loss(logits_BK.float(), batch, smoothing=protocol.label_smoothing)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if protocol.clip_norm:
-            nn.utils.clip_grad_norm_(self.model.parameters(), protocol.clip_norm)
-        self._optimizer.step()
-        if self._average is not None:
-            self._average.update_parameters(self.model)
-        correct = (logits_BK.detach().argmax(1) == y_B).sum()
-        self._sums += torch.stack([loss.detach() * len(y_B), correct])
+        batch = augment(x_BCHW, y_B, protocol=self._protocol, scaling=self._scaling, rng=rng)
+        rate = recipe.learning_rate(self._protocol, step=step, steps_per_epoch=self._steps)
+        self._sums += self._learner.learn(batch, rate=rate)
         self._step += 1
 
     def _check_finite(self) -> None:
@@ -211,6 +197,7 @@ class Trainer:
 
     def _end_epoch(self, val_loss: float, val_acc: float) -> EpochResult:
         num = self._steps * self._protocol.batch_size
+        last = (len(self.results) + 1) * self._steps - 1
         train_loss, train_acc = (self._sums / num).tolist()
         self._cum_s += self._train_s + self._eval_s
         result = EpochResult(
@@ -219,7 +206,7 @@ class Trainer:
             train_acc=train_acc,
             val_loss=val_loss,
             val_acc=val_acc,
-            lr=self._optimizer.param_groups[0]["lr"],
+            lr=recipe.learning_rate(self._protocol, step=last, steps_per_epoch=self._steps),
             train_s=self._train_s,
             eval_s=self._eval_s,
             cum_s=self._cum_s,
@@ -259,29 +246,3 @@ def train(
     while not trainer.done:
         if result := trainer.run():
             yield result
-
-
-def check_fit(spec: NetworkSpec, protocol: Protocol, splits: Splits) -> None:
-    """Refuse a network, a recipe and data that do not belong together.
-
-    Raises:
-        ValueError: the rule that is broken, then the values.
-    """
-    wanted = (splits.classes, *splits.train.shape)
-    got = (spec.classes, spec.in_channels, spec.input_size, spec.input_size)
-    if got != wanted:
-        raise ValueError(
-            f"network must have the data's classes, channels, height and width {wanted}, got {got}"
-        )
-    if protocol.batch_size > len(splits.train):
-        raise ValueError(
-            f"batch_size must not exceed the training images, got {protocol.batch_size} "
-            f"for {len(splits.train)} images"
-        )
-
-
-def _average(model: nn.Module, protocol: Protocol) -> AveragedModel | None:
-    if not protocol.ema:
-        return None
-    average = get_ema_multi_avg_fn(protocol.ema)
-    return AveragedModel(model, multi_avg_fn=average, use_buffers=True)

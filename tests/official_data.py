@@ -43,6 +43,11 @@ def dump(path: Path, content: Any, *, protocol: int = 4) -> None:
     path.write_bytes(pickle.dumps(content, protocol=protocol))
 
 
+def raw_batch(folder: Path, name: str) -> dict[str, Any]:
+    """The content of a file written here."""
+    return pickle.loads((folder / name).read_bytes())
+
+
 def _batch(
     rng: np.random.Generator, *, num: int, size: int, first: int, classes: int
 ) -> dict[str, Any]:

@@ -1,0 +1,87 @@
+"""What a run changes: the network, its optimiser and its averaged weights; one step of learning."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from stacnet import recipe
+from stacnet.data.augment import Batch
+from stacnet.protocol import Protocol
+from stacnet.resnet import build
+from stacnet.spec import NetworkSpec
+
+
+class Learner:
+    """A network that learns from batches.
+
+    Args:
+        spec: the network.
+        protocol: the recipe.
+        seed: of the weights.
+        device: where it lives.
+        compiled: whether torch.compile prepares it; pays back after a few thousand steps on a GPU.
+    """
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        protocol: Protocol,
+        *,
+        seed: int,
+        device: torch.device,
+        compiled: bool,
+    ) -> None:
+        self._protocol, self._device = protocol, device
+        self.model = build(spec, seed=seed).to(device)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._optimizer = recipe.optimizer(self.model, protocol)
+        self._average = _average(self.model, protocol)
+        if compiled:
+            self.model.compile()
+
+    @property
+    def evaluated_model(self) -> nn.Module:
+        """The network that is evaluated and published: the averaged one if the recipe averages."""
+        return self.model if self._average is None else self._average.module
+
+    def learn(self, batch: Batch, *, rate: float) -> Tensor:
+        """One step. Returns the sum of losses and the number of right answers, float64 (2,)."""
+        protocol = self._protocol
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        with recipe.autocast(protocol, self._device):
+            logits_BK = self.model(batch.x_BCHW)
+        loss = recipe.loss(logits_BK.float(), batch, smoothing=protocol.label_smoothing)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if protocol.clip_norm:
+            nn.utils.clip_grad_norm_(self.model.parameters(), protocol.clip_norm)
+        self._optimizer.step()
+        if self._average is not None:
+            self._average.update_parameters(self.model)
+        correct = (logits_BK.detach().argmax(1) == batch.y_B).sum()
+        return torch.stack([loss.detach().double() * len(batch.y_B), correct.double()])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors that learning goes on changing."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "average": None if self._average is None else self._average.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Inverse of `state_dict`."""
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])
+
+
+def _average(model: nn.Module, protocol: Protocol) -> AveragedModel | None:
+    if not protocol.ema:
+        return None
+    average = get_ema_multi_avg_fn(protocol.ema)
+    return AveragedModel(model, multi_avg_fn=average, use_buffers=True)
