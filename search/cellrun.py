@@ -80,6 +80,7 @@ class CellRun:
         try:
             self._advance(slice_s)
         except StudyError:
+            self.status = "raised"  # no row: the next run accounts for it as a lost attempt
             raise
         except Diverged as error:
             self._end("diverged", error)

@@ -52,7 +52,7 @@ class Halving:
             if epoch <= len(curve):
                 seen[cell_id] = curve[epoch - 1]
         seen = self._rungs.get(len(curve))
-        if not seen:
+        if seen is None or len(seen) < REDUCTION:
             return False
         ranked = sorted(seen.values(), reverse=True)
         return curve[-1] < ranked[len(ranked) // REDUCTION]

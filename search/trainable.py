@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from search.cells import Job
+from search.errors import StudyError
 from search.store import Store
 from search.study import Study
 
@@ -39,11 +40,16 @@ class CellTrainable(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Train for a few seconds."""
+        if self._trouble is not None:
+            raise self._trouble
         return self._current().advance(SLICE_S)
 
     def stop_cell(self, status: str) -> None:
         """End the cell as `pruned` or `preempted`; the next step reports it."""
-        self._current().stop(status)
+        try:
+            self._current().stop(status)
+        except StudyError as error:  # nobody waits for this call: the next step raises it
+            self._trouble = error
 
     def make_trainer(self, job: Job, study: Study) -> "TrainerLike":
         """The training run of a cell."""
@@ -62,7 +68,7 @@ class CellTrainable(tune.Trainable):
     def cleanup(self) -> None:
         """The actor is about to go: an unfinished cell keeps its checkpoint."""
         if self._run is not None:
-            self._run.stop("preempted")
+            self.stop_cell("preempted")
 
     def _current(self) -> "CellRun":
         from search.cellrun import CellRun

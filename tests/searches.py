@@ -58,6 +58,7 @@ class Driver:
     """A search in a session of its own, with all the processes that Ray starts for it."""
 
     def __init__(self, out: Path, study: str, *, log: Path | None = None) -> None:
+        self._seen: dict[int, float] = {}
         self.log = log or out.with_suffix(".log")
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         with self.log.open("ab") as file:
@@ -95,6 +96,18 @@ class Driver:
                 return
             time.sleep(0.05)
 
+    def wait_for_training(self, *, cpu_s: float = 4.0, timeout_s: float = 200) -> None:
+        """Until each worker that holds a cell has worked on after it loaded its libraries."""
+        ticks = os.sysconf("SC_CLK_TCK")
+        deadline = time.monotonic() + timeout_s
+        while self.process.poll() is None and time.monotonic() < deadline:
+            busy = [pid for pid in workers(self.process.pid) if loaded_torch(pid)]
+            now = {pid: cpu_ticks(pid) / ticks for pid in busy}
+            first = {pid: self._seen.setdefault(pid, used) for pid, used in now.items()}
+            if len(busy) >= 2 and all(now[pid] - first[pid] > cpu_s for pid in busy):
+                return
+            time.sleep(0.2)
+
     def finish(self, *, timeout_s: float = 240) -> int:
         """Wait for its end; the exit code."""
         return self.process.wait(timeout_s)
@@ -129,6 +142,23 @@ def workers(pid: int) -> list[int]:
         if "CellTrainable" in title:
             named.append(child)
     return named
+
+
+def loaded_torch(pid: int) -> bool:
+    """Whether the process has torch's library in its memory."""
+    try:
+        return "libtorch_cpu" in Path(f"/proc/{pid}/maps").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def cpu_ticks(pid: int) -> int:
+    """CPU time the process has used."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(fields[11]) + int(fields[12])
 
 
 def _kill(pid: int, number: int) -> None:

@@ -77,8 +77,7 @@ def test_a_search_killed_ten_times_runs_only_what_is_owed(
 def test_a_stopped_search_leaves_checkpoints_and_the_next_one_uses_them(tmp_path: Path) -> None:
     out = tmp_path / "study"
     driver = Driver(out, "slow")
-    driver.wait_for_work()
-    time.sleep(3)
+    driver.wait_for_training()
     asked = time.monotonic()
     driver.process.send_signal(signal.SIGTERM)
     assert driver.finish(timeout_s=60) == 0, driver.log.read_text()
@@ -91,8 +90,7 @@ def test_a_stopped_search_leaves_checkpoints_and_the_next_one_uses_them(tmp_path
     assert not (out / "lease.json").exists()
     epochs = {row["network_id"]: row["epochs"] for row in rows}
     driver = Driver(out, "slow")
-    driver.wait_for_work()
-    time.sleep(3)
+    driver.wait_for_training()
     driver.process.send_signal(signal.SIGINT)
     assert driver.finish(timeout_s=60) == 0
     again = {row["network_id"]: row["epochs"] for row in store.cells().to_pylist()}
@@ -125,10 +123,7 @@ def test_a_killed_raylet_ends_the_run_and_the_next_one_finishes(
     for pid in descendants(driver.process.pid):
         if Path(f"/proc/{pid}/exe").resolve().name == "raylet":
             os.kill(pid, signal.SIGKILL)
-    try:
-        driver.finish(timeout_s=90)
-    except subprocess.TimeoutExpired:
-        driver.kill_all()
+    assert driver.finish(timeout_s=90) != 0
     driver = Driver(out, "cheap")
     assert driver.finish() == 0, driver.log.read_text()
     assert_nothing_lost_and_nothing_twice(out, undisturbed)
@@ -156,10 +151,10 @@ def test_a_full_disk_is_a_clear_error_and_the_search_resumes_when_there_is_space
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", disk], check=True)
     try:
         ballast = disk / "ballast"
-        ballast.write_bytes(b"0" * 1_700_000)
+        ballast.write_bytes(b"0" * 5_700_000)
         out = disk / "study"
         driver = Driver(out, "cheap", log=tmp_path / "log")
         assert driver.finish() == 2
