@@ -40,12 +40,14 @@ class Options:
         address: Ray cluster to use; None starts Ray here.
         budget_s: end this run, not the study, after so many seconds.
         progress: whether to show it on stderr.
+        loggers: of `tensorboard`, `mlflow`, `wandb`.
         trainable: what a slot runs.
     """
 
     address: str | None = None
     budget_s: float | None = None
     progress: bool = True
+    loggers: tuple[str, ...] = ()
     trainable: type[CellTrainable] = CellTrainable
 
 
@@ -189,7 +191,7 @@ def _carry_out(desk: Desk, options: Options) -> None:
         if options.budget_s is not None:
             desk.deadline = time.monotonic() + options.budget_s
         while not desk.reason and desk.owes():
-            run_shard(desk, trainable=options.trainable)
+            run_shard(desk, trainable=options.trainable, loggers=options.loggers)
 
 
 def _history(store: Store, study: Study, lease: Lease) -> History:

@@ -112,7 +112,10 @@ def _counts(canonical: pa.Table, table: pa.Table, study: Study) -> dict[str, int
         key = tuple(row.values())
         faults[key] = faults.get(key, 0) + 1
     unended = [i for i, state in enumerate(states) if state not in FINAL]
-    keys = [tuple(row.values()) for row in canonical.select([*KEY]).take(pa.array(unended, pa.int64())).to_pylist()]
+    keys = [
+        tuple(row.values())
+        for row in canonical.select([*KEY]).take(pa.array(unended, pa.int64())).to_pylist()
+    ]
     return counts | {"failed": sum(faults.get(key, 0) >= study.max_attempts for key in keys)}
 
 

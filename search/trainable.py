@@ -36,6 +36,7 @@ class CellTrainable(tune.Trainable):
         """Take the next cell."""
         self._job_text, self._store_address = new_config["job"], new_config["store"]
         self._run: CellRun | None = None
+        self._trouble: StudyError | None = None
         return True
 
     def step(self) -> dict[str, Any]:

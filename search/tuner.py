@@ -17,6 +17,7 @@ from ray.tune.stopper import NoopStopper
 from search.cells import Job
 from search.driver import Desk
 from search.errors import StudyError
+from search.loggers import keep_tensorboard, make_loggers
 from search.losses import Loss
 from search.trainable import CellTrainable
 
@@ -122,11 +123,12 @@ class Ender(tune.Stopper):
         return NoopStopper, ()
 
 
-def run_shard(desk: Desk, *, trainable: type[CellTrainable]) -> None:
+def run_shard(desk: Desk, *, trainable: type[CellTrainable], loggers: tuple[str, ...] = ()) -> None:
     """One Tune run of at most `SHARD` trials, in a folder of its own that is removed."""
     os.environ.update(ENVIRONMENT)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a lost trial is the desk's affair
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(pending_trials(desk))
+    extra = make_loggers(loggers, project=desk.study.name)
     folder = tempfile.mkdtemp(prefix="stac-tune-")
     try:
         tuner = tune.Tuner(
@@ -142,13 +144,14 @@ def run_shard(desk: Desk, *, trainable: type[CellTrainable]) -> None:
                 name="run",
                 storage_path=folder,
                 stop=Ender(desk),
-                callbacks=[Teller(desk)],
+                callbacks=[Teller(desk), *extra],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=0),
                 verbose=0,
             ),
         )
         tuner.fit()
+        keep_tensorboard(folder, desk.store)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
