@@ -7,6 +7,8 @@ access to EC2 and S3, and it leaves the key and the group behind.
 import json
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,18 @@ TRUST_EC2 = {
 }
 
 
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """What AWS says, as an error of ours."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise ClusterError(f"AWS must allow it, got: {error}") from None
+
+
+@_in_one_line()
 def prepare(plain: dict[str, Any], *, ssh_key: Path) -> dict[str, Any]:
     """Make the key, the security group and the roles; the YAML that names them.
 
@@ -41,9 +55,8 @@ def prepare(plain: dict[str, Any], *, ssh_key: Path) -> dict[str, Any]:
         ssh_key: private key file; made if there is none.
 
     Raises:
-        ClusterError: a value that must be changed was not.
+        ClusterError: AWS refuses, or cannot be asked.
     """
-    _refuse_unchanged(plain)
     name, region = plain["cluster_name"], plain["provider"]["region"]
     _make_key(ssh_key, region=region, name=name)
     group = _make_group(plain["metadata"]["ssh_from"], region=region, name=name)
@@ -54,6 +67,7 @@ def prepare(plain: dict[str, Any], *, ssh_key: Path) -> dict[str, Any]:
     return made
 
 
+@_in_one_line()
 def head_address(region: str, *, name: str) -> str:
     """Public address of the running head.
 
@@ -67,6 +81,7 @@ def head_address(region: str, *, name: str) -> str:
     raise ClusterError(f"{name}: a cluster must have a running head, got none in {region}")
 
 
+@_in_one_line()
 def remove(region: str, *, name: str) -> list[str]:
     """Remove the key, the group and the roles after `ray down`.
 
@@ -92,13 +107,6 @@ def _client(service: str, region: str) -> Any:
     import boto3  # only who uses AWS needs it
 
     return boto3.client(service, region_name=region)
-
-
-def _refuse_unchanged(plain: dict[str, Any]) -> None:
-    text = json.dumps(plain)
-    if "CHANGE" in text:
-        word = next(word for word in text.split('"') if "CHANGE" in word)
-        raise ClusterError(f"{plain['cluster_name']}: every CHANGE must be changed, got {word}")
 
 
 def _instances(region: str, *, name: str, states: list[str]) -> list[dict[str, Any]]:

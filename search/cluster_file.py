@@ -1,5 +1,6 @@
 """What `stac` needs to know of a cluster's YAML, and ssh to its machines."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -58,6 +59,7 @@ def read_cluster(file: str | Path) -> Cluster:
             ssh_user=plain["auth"]["ssh_user"],
             ssh_key=str(Path(plain["auth"]["ssh_private_key"]).expanduser()),
         )
+        _refuse_unchanged(file, json.dumps(plain))
         if cluster.provider["type"] not in ("local", "aws"):
             kind = cluster.provider["type"]
             raise ClusterError(f"{file}: provider.type must be local or aws, got {kind}")
@@ -66,6 +68,12 @@ def read_cluster(file: str | Path) -> Cluster:
     except (KeyError, TypeError) as error:
         raise ClusterError(f"{file}: a cluster needs the field {error}") from None
     return cluster
+
+
+def _refuse_unchanged(file: str | Path, text: str) -> None:
+    words = [word for word in text.split('"') if "CHANGE" in word]
+    if words:
+        raise ClusterError(f"{file}: every CHANGE must be changed, got {words[0]}")
 
 
 def ssh(

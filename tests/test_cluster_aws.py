@@ -149,11 +149,18 @@ def test_only_the_spot_type_is_bought_on_the_spot_market(resolved):
 
 def test_a_plain_ray_up_is_refused_before_ray_opens_ssh_to_the_world(amazon, capsys):
     ready = prepare_config(as_a_user_edits_it())
-    with pytest.raises(AssertionError, match="^$"):  # Ray says why on the terminal
+    with pytest.raises(AssertionError, match=r"^$"):  # Ray says why on the terminal
         bootstrap_aws(ready)
     assert "Failed to detect a security group" in capsys.readouterr().err
     groups = amazon.describe_security_groups()["SecurityGroups"]
     assert {group["GroupName"] for group in groups} == {"default"}
+
+
+def test_what_aws_refuses_is_one_error_of_ours(amazon, tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(ClusterError, match="AWS must allow it, got: Could not connect"):
+        aws.head_address(REGION, name="stacnet")
 
 
 def test_up_refuses_a_file_with_a_change_that_was_not_made(amazon, tmp_path):
