@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from search.errors import StudyError
+from search.errors import StorageError, StudyError
 from search.preflight import Finding, node_findings, token_finding
 from search.store import Store
 from search.study import Study, first_difference, study_from_json
@@ -58,4 +58,7 @@ def _nodes(study: Study | None, out: str | None, address: str | None) -> Iterato
         if not token.ok:
             return  # Ray would try to connect for a minute
     with ray_session(address):
-        yield from node_findings(study, out, is_cluster=address is not None)
+        try:
+            yield from node_findings(study, out, is_cluster=address is not None)
+        except StorageError as error:
+            yield Finding(about="storage", ok=False, text=str(error))

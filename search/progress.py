@@ -107,7 +107,7 @@ class Progress:
 
     def _bar(self) -> Table:
         table = Table.grid(padding=(0, 1))
-        bar = ProgressBar(total=self._tally.total, completed=self._tally.ended, width=20)
+        bar = ProgressBar(total=self._tally.total, completed=self._tally.ended, width=12)
         table.add_row(bar, self._tally.sentence())
         return table
 
