@@ -208,4 +208,7 @@ def _stop_machines(cluster: Cluster) -> tuple[list[str], list[str]]:
 
 
 # Names of the user's processes that are Ray's; `ray::` also covers the trials.
-_COUNT = "ps -u $(id -u) -o args= | grep -oE '^ray::[A-Za-z]*|[/ ](raylet|gcs_server) ' | sort -u"
+_PATTERN = (
+    r"^ray::[A-Za-z]*|[/ ](raylet|gcs_server) |/ray/(_private|autoscaler|dashboard)/[a-z_/]*\.py"
+)
+_COUNT = f"ps -u $(id -u) -o args= | grep -oE '{_PATTERN}' | sort -u"

@@ -154,11 +154,8 @@ class Host:
 
     def ray_processes(self) -> list[str]:
         """Command lines of Ray's processes on the host."""
-        return [
-            line
-            for line in self.run("ps -eo args").splitlines()
-            if "ray" in line.split("/")[-1] and "ps -eo" not in line
-        ]
+        marks = ("raylet", "gcs_server", "ray::", "/ray/")
+        return [p for p in self.run("ps -eo args=").splitlines() if any(m in p for m in marks)]
 
 
 @dataclass
