@@ -198,6 +198,22 @@ def trials_to_match(accuracy_N: Floats, pick: float) -> float:
     return (len(known_N) + 1) / (good + 1) if good else float("nan")
 
 
+def percentile(accuracy_NB: Floats, row: int) -> Interval:
+    """Percent of networks that this one is at least as good as; interval over seeds B."""
+
+    def at(accuracy_N: Floats) -> float:
+        known_N = accuracy_N[np.isfinite(accuracy_N)]
+        return float(100 * (known_N <= accuracy_N[row]).mean()) if len(known_N) else np.nan
+
+    if not np.isfinite(accuracy_NB[row]).any():
+        return Interval(np.nan, np.nan, np.nan, 0)
+    per_seed = mean_interval(
+        np.array([at(column) for column in accuracy_NB.T if np.isfinite(column[row])])
+    )
+    value = at(mean_over_seeds(accuracy_NB))
+    return Interval(value, max(0.0, per_seed.low), min(100.0, per_seed.high), per_seed.n)
+
+
 def paired_sd(accuracy_NS: Floats) -> float:
     """Standard deviation of a paired difference between two networks, pooled over all networks.
 

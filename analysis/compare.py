@@ -4,15 +4,17 @@ Shapes: N networks, S seeds.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from analysis.agreement import holm, noise_ceiling
+from analysis.bench import Bench, make_bench, split_seeds
 from analysis.candidates import Candidates, candidates
-from analysis.comparison import Comparison, Contrast, Costs, Judged, RandomPick
-from analysis.judge import Bench, judge
+from analysis.comparison import Cloud, Comparison, Contrast, Costs, Judged, RandomPick
+from analysis.judge import judge
 from analysis.picks import Pick, Picks, check_picks, picks_from_json
 from analysis.results import COLUMNS, Results, results_from_table
 from analysis.trained import training_picks
@@ -44,7 +46,16 @@ def compare(store: Store, *, picks_file: str | None = None, allow_leak: bool = F
     spent = store.cells(["device_s"], all_attempts=True)["device_s"]
     search_s = float(np.nansum(spent.to_numpy()))
     epochs = store.epochs(EPOCH_COLUMNS)
-    return judge_all(study, among, results, picks, epochs=epochs, search_s=search_s)
+    return judge_all(
+        Material(
+            study=study,
+            among=among,
+            results=results,
+            picks=picks,
+            epochs=epochs,
+            search_s=search_s,
+        )
+    )
 
 
 def read_picks(store: Store, picks_file: str | None) -> tuple[str, Picks]:
@@ -67,28 +78,34 @@ def read_picks(store: Store, picks_file: str | None) -> tuple[str, Picks]:
     return source, picks_from_json(text, source=source)
 
 
-def judge_all(
-    study: Study,
-    among: Candidates,
-    results: Results,
-    picks: Picks,
-    *,
-    epochs: pa.Table,
-    search_s: float,
-) -> Comparison:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Material:
+    """What a comparison is made from.
+
+    Args:
+        picks: predictions about the networks of `among`.
+        epochs: columns of EPOCH_COLUMNS.
+        search_s: device seconds of all attempts.
+    """
+
+    study: Study
+    among: Candidates
+    results: Results
+    picks: Picks
+    epochs: pa.Table
+    search_s: float
+
+
+def judge_all(material: Material) -> Comparison:
     """The comparison from values, without a store.
 
     Raises:
         ValueError: nothing was trained.
     """
+    study, among, results = material.study, material.among, material.results
     seeds_a, seeds_b, fresh = split_seeds(study.seeds, results.seeds)
     bench = make_bench(study, among, results)
-    trial_s = results.device_s / results.cells if results.cells else float("nan")
-    trained_picks = training_picks(among, bench, results, epochs, seeds_a=seeds_a)
-    judged = [
-        judge(bench, pick, search_s=search_s, trial_s=trial_s)
-        for pick in _primary_first(picks, trained_picks)
-    ]
+    judged = _judged(material, bench, seeds_a)
     trained_N = np.isfinite(bench.measure_N)
     vanilla_row = results.row.get(study.space.base.network_id)
     study_id, space_id = study_and_space_id(study)
@@ -103,56 +120,46 @@ def judge_all(
         seeds_a=seeds_a,
         seeds_b=seeds_b + fresh,
         networks=len(among),
-        trained=int(trained_N.sum()),
         planned_cells=planned_cells(study, among),
-        cells=results.cells,
         seed_sd=bench.paired_sd,
-        mean_accuracy=float(np.nanmean(bench.measure_N)),
         noise_ceiling=noise_ceiling(_study_seeds(results, seeds_a + seeds_b)),
-        cloud_ids=tuple(results.network_ids[i] for i in np.flatnonzero(trained_N)),
-        cloud_macs=tuple(results.macs_N[trained_N].tolist()),
-        cloud_accuracy=tuple(bench.measure_N[trained_N].tolist()),
+        cloud=_cloud(results, bench, trained_N),
         best=bench.network(bench.best, "best of the search"),
         vanilla=None if vanilla_row is None else bench.network(vanilla_row, "vanilla"),
         random=random_pick(bench),
         judged=tuple(_adjusted(judged)),
         contrasts=tuple(contrasts(bench, judged, vanilla_row)),
         fronts=tuple(bench.fronts.values()),
-        costs=Costs(
-            search_s=search_s, cells=results.cells, vanilla_s=picks.vanilla_s, look_s=picks.look_s
-        ),
+        costs=_costs(material),
         missing=tuple(_missing(study, among, bench, judged)),
     )
 
 
-def split_seeds(
-    planned: Sequence[int], found: Sequence[int]
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Seeds A (select), B (measure), and fresh ones (finalists, measure too).
-
-    A is the first half of the study's seeds; with a single one A and B are the same, and no
-    verdict follows from it.
-    """
-    ours = tuple(sorted(set(planned) & set(found))) or tuple(sorted(found))
-    fresh = tuple(sorted(set(found) - set(ours)))
-    half = max(1, len(ours) // 2)
-    return ours[:half], ours[half:] or ours[:half], fresh
+def _judged(material: Material, bench: Bench, seeds_a: Sequence[int]) -> list[Judged]:
+    """Every predictor, the primary one first."""
+    results = material.results
+    trial_s = results.device_s / results.cells if results.cells else float("nan")
+    more = training_picks(material.among, bench, results, material.epochs, seeds_a=seeds_a)
+    return [
+        judge(bench, pick, search_s=material.search_s, trial_s=trial_s)
+        for pick in _primary_first(material.picks, more)
+    ]
 
 
-def make_bench(study: Study, among: Candidates, results: Results) -> Bench:
-    """What every predictor of this study is judged on."""
-    seeds_a, seeds_b, fresh = split_seeds(study.seeds, results.seeds)
-    column = {seed: index for index, seed in enumerate(results.seeds)}
-    measured = seeds_b + fresh if seeds_b != seeds_a or not fresh else fresh
-    return Bench(
-        results=results,
-        select_NA=results.val_NS[:, [column[s] for s in seeds_a]],
-        measure_NB=results.test_NS[:, [column[s] for s in seeds_b]],
-        paired_NB=results.test_NS[:, [column[s] for s in measured]],
-        cells_NT=among.cells_NT,
-        margin=study.margin,
-        chance=1 / study.space.base.classes,
-        num_seeds=len(results.seeds),
+def _cloud(results: Results, bench: Bench, trained_N: NDArray[np.bool_]) -> Cloud:
+    return Cloud(
+        network_ids=tuple(results.network_ids[i] for i in np.flatnonzero(trained_N)),
+        macs=tuple(results.macs_N[trained_N].tolist()),
+        accuracies=tuple(bench.measure_N[trained_N].tolist()),
+    )
+
+
+def _costs(material: Material) -> Costs:
+    return Costs(
+        search_s=material.search_s,
+        cells=material.results.cells,
+        vanilla_s=material.picks.vanilla_s,
+        look_s=material.picks.look_s,
     )
 
 

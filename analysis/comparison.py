@@ -159,18 +159,26 @@ class Costs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cloud:
+    """Every trained network, accuracy on seeds B."""
+
+    network_ids: tuple[str, ...]
+    macs: tuple[float, ...]
+    accuracies: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Everything about one study.
 
     Args:
         metric: the accuracy that is judged: test, or validation where there is no test.
         seeds_a, seeds_b: A selects the best, B measures.
-        networks, trained, planned_cells, cells: how much of the study there is.
+        networks, planned_cells: how much there would be, were the study finished.
         margin: of equivalence, share.
         seed_sd: standard deviation of a paired difference, pooled over networks, share.
-        mean_accuracy: over all networks on B.
         noise_ceiling: tau that a perfect predictor could reach at this many seeds.
-        cloud_ids, cloud_macs, cloud_accuracy: of every trained network, on seeds B.
+        cloud: every trained network.
         best, vanilla: networks; contrasts: the pick against others.
         judged: all predictors, the primary first.
         missing: sentences about what could not be computed.
@@ -186,15 +194,10 @@ class Comparison:
     seeds_a: tuple[int, ...]
     seeds_b: tuple[int, ...]
     networks: int
-    trained: int
     planned_cells: int
-    cells: int
     seed_sd: float
-    mean_accuracy: float
     noise_ceiling: Interval
-    cloud_ids: tuple[str, ...]
-    cloud_macs: tuple[float, ...]
-    cloud_accuracy: tuple[float, ...]
+    cloud: Cloud
     best: Network
     vanilla: Network | None
     random: RandomPick
@@ -203,6 +206,11 @@ class Comparison:
     fronts: tuple[Front, ...]
     costs: Costs
     missing: tuple[str, ...]
+
+    @property
+    def trained(self) -> int:
+        """Number of networks with an accuracy on seeds B."""
+        return len(self.cloud.network_ids)
 
     @property
     def primary(self) -> Judged:

@@ -117,7 +117,7 @@ def _comparison(
 
 
 def _curves(store: Store, study: Study, comparison: Comparison) -> tuple[Curve, ...]:
-    worst = comparison.cloud_ids[int(np.argmin(comparison.cloud_accuracy))]
+    worst = comparison.cloud.network_ids[int(np.argmin(comparison.cloud.accuracies))]
     wanted = {
         "best of the search": comparison.best.network_id,
         "pick": comparison.primary.network.network_id,

@@ -46,7 +46,7 @@ class FrontierFacts:
 
 def frontier_facts(comparison: Comparison) -> FrontierFacts:
     """Frontier in (accuracy, MACs) with vanilla, SE, the pick and the best."""
-    base = comparison.vanilla.macs if comparison.vanilla else min(comparison.cloud_macs)
+    base = comparison.vanilla.macs if comparison.vanilla else min(comparison.cloud.macs)
 
     def point(macs: float, accuracy: float) -> Point:
         return Point(100 * (macs / base - 1), 100 * accuracy)
@@ -60,7 +60,7 @@ def frontier_facts(comparison: Comparison) -> FrontierFacts:
         wanted["SE everywhere"] = squeeze.network
     return FrontierFacts(
         metric=comparison.metric,
-        cloud=tuple(map(point, comparison.cloud_macs, comparison.cloud_accuracy)),
+        cloud=tuple(map(point, comparison.cloud.macs, comparison.cloud.accuracies)),
         front=tuple(map(point, front.costs, front.accuracies)),
         marked={
             label: point(network.macs, network.accuracy.value)

@@ -11,22 +11,15 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import TypeAdapter
 
-from analysis.agreement import mean_over_seeds
-from analysis.candidates import Candidates, candidates
-from analysis.compare import compare, split_seeds
+from analysis.compare import compare
 from analysis.comparison import Comparison
-from analysis.replay import Replay, Step, Trial, simulate, summarise
-from analysis.results import COLUMNS, Results, results_from_table
-from search.cells import Cell
-from search.ledger import History
-from search.manifest import Manifest
-from search.plan import known_cells
+from analysis.replay import Replay, Step, simulate, summarise
+from analysis.tabulated import Tabulated, tabulated
 from search.pruner import Never, make_pruner
 from search.store import Store
 from search.strategy import Listed
 from search.study import Sampled, SamplerName, Study
 
-EPOCH_COLUMNS = ("network_id", "protocol_id", "seed", "epoch", "cum_s")
 MOST_TRIALS = 200  # of a simulated search
 _ADAPTER = TypeAdapter(tuple[Replay, ...])  # pydantic stands at the JSON boundary only
 FILE = "replays.json"
@@ -39,89 +32,22 @@ class Target(NamedTuple):
     pick: float
 
 
-@dataclass(frozen=True, eq=False)
-class Tabulated:
-    """Stored trainings, looked up by cell.
+@dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """How much is simulated.
 
     Args:
-        study: whose they are.
-        seeds: one of them is drawn for each run.
-        manifest: the networks that are stored with every seed.
-        trials: by network id and seed.
+        runs: simulated searches, each from its own seed.
+        concurrency: trials at once on the virtual clock.
+        workers: processes that simulate.
     """
 
-    study: Study
-    seeds: tuple[int, ...]
-    manifest: Manifest
-    trials: dict[tuple[str, int], Trial]
-
-    def __call__(self, cell: Cell) -> Trial:
-        """What training this cell gave."""
-        return self.trials[cell.network_id, cell.seed]
-
-    def cell(self, point: int, seed: int) -> Cell:
-        """The cell at a point of the space."""
-        return Cell(
-            spec=self.study.space.spec(point),
-            protocol_id=self.study.protocol.protocol_id,
-            seed=seed,
-            point=point,
-        )
+    runs: int = 200
+    concurrency: int = 1
+    workers: int = 1
 
 
-def tabulated(store: Store) -> Tabulated:
-    """All stored trainings of a study.
-
-    Raises:
-        ValueError: fewer than two networks are trained with every seed.
-    """
-    study = store.study()
-    among = candidates(study.space)
-    results = results_from_table(
-        store.cells(COLUMNS), protocol_id=study.protocol.protocol_id, known=among.network_ids
-    )
-    seeds = tuple(seed for seed in study.seeds if seed in results.seeds)
-    manifest = _complete(among, results, seeds)
-    if len(manifest) < 2:
-        raise ValueError(
-            f"a replay needs at least two networks trained with every seed, got {len(manifest)} "
-            f"in {store.address}"
-        )
-    return Tabulated(study, seeds, manifest, _trials(store, results))
-
-
-def _complete(among: Candidates, results: Results, seeds: Sequence[int]) -> Manifest:
-    columns = [results.seeds.index(seed) for seed in seeds]
-    rows = np.flatnonzero(np.isfinite(results.val_NS[:, columns]).all(1)) if columns else []
-    return Manifest(
-        tuple(int(among.points_N[row]) for row in rows),
-        tuple(among.network_ids[row] for row in rows),
-    )
-
-
-def _trials(store: Store, results: Results) -> dict[tuple[str, int], Trial]:
-    study = store.study()
-    _, seeds_b, _ = split_seeds(study.seeds, results.seeds)
-    truth_N = mean_over_seeds(results.test_NS[:, [results.seeds.index(s) for s in seeds_b]])
-    ends: dict[tuple[str, int], list[float]] = {}
-    for row in store.epochs(EPOCH_COLUMNS).to_pylist():
-        if row["protocol_id"] == study.protocol.protocol_id:
-            ends.setdefault((row["network_id"], row["seed"]), []).append(row["cum_s"] or 0.0)
-    mean_s = results.device_s / results.cells
-    found = {}
-    final = History(store).final(study.max_attempts)
-    for cell, outcome in known_cells(store, final):
-        row = results.row.get(cell.network_id)
-        if row is None or outcome is None or outcome.status != "complete":
-            continue
-        key = (cell.network_id, cell.seed)
-        found[key] = Trial(
-            values=outcome.values,
-            truth=float(truth_N[row]),
-            curve=outcome.curve or (outcome.values["val_acc"],),
-            ends_s=tuple(ends.get(key, [mean_s])),
-        )
-    return found
+DEFAULTS = Simulation()
 
 
 def replay(
@@ -130,25 +56,21 @@ def replay(
     *,
     target: Target,
     first: Sequence[int] = (),
-    runs: int = 200,
-    concurrency: int = 1,
-    workers: int = 1,
+    plan: Simulation = DEFAULTS,
 ) -> Replay:
     """Many simulated searches with one of Optuna's samplers, each from its own seed.
 
     Args:
         first: points that are tried before the sampler is asked.
-        concurrency: trials at once on the virtual clock.
-        workers: processes that simulate.
     """
-    run = partial(sampled_run, table, sampler, tuple(first), concurrency)
-    if workers == 1:
-        made = [run(seed) for seed in range(runs)]
+    run = partial(sampled_run, table, sampler, tuple(first), plan.concurrency)
+    if plan.workers == 1:
+        made = [run(seed) for seed in range(plan.runs)]
     else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            made = list(pool.map(run, range(runs), chunksize=-(-runs // workers)))
+        with ProcessPoolExecutor(plan.workers, mp_context=get_context("spawn")) as pool:
+            made = list(pool.map(run, range(plan.runs), chunksize=-(-plan.runs // plan.workers)))
     name = f"{sampler} after the pick" if first else sampler
-    return summarise(name, made, concurrency=concurrency, best=target.best, pick=target.pick)
+    return summarise(name, made, concurrency=plan.concurrency, best=target.best, pick=target.pick)
 
 
 def sampled_run(
@@ -197,9 +119,7 @@ def replay_study(
     store: Store,
     sampler: SamplerName,
     *,
-    runs: int = 200,
-    concurrency: int = 1,
-    workers: int = 1,
+    plan: Simulation = DEFAULTS,
     picks_file: str | None = None,
 ) -> tuple[Replay, ...]:
     """A sampler on a study's results, from scratch and after the pick; kept in replays.json.
@@ -211,13 +131,7 @@ def replay_study(
     comparison = compare(store, picks_file=picks_file)
     target, pick = _target(comparison), _pick_point(table, comparison)
     starts = [(), (pick,)] if pick is not None else [()]
-    made = [
-        replay(
-            table, sampler, target=target, first=first, runs=runs, concurrency=concurrency,
-            workers=workers,
-        )
-        for first in starts
-    ]  # fmt: skip
+    made = [replay(table, sampler, target=target, first=first, plan=plan) for first in starts]
     names = {one.name for one in made}
     kept = [one for one in stored_replays(store) if one.name not in names]
     store.storage.write(FILE, json.dumps([asdict(one) for one in (*kept, *made)]).encode())

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from analysis import sentences
+from analysis.checklist import checklist
+from analysis.comparison import Comparison
 from analysis.curves import draw_curves
 from analysis.facts import StudyFacts, gather
 from analysis.figure_replay import draw_replays
@@ -36,6 +39,11 @@ class Picture:
     name: str
     caption: str
     figure: Figure
+
+    @cached_property
+    def svg(self) -> bytes:
+        """The figure as SVG, drawn once."""
+        return to_bytes(self.figure, kind="svg")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +89,7 @@ def report(folders: Sequence[str], out: str | Path | None = None, *, title: str 
 def render(parts: Sequence[Part], *, title: str = TITLE) -> str:
     """The HTML page; it needs nothing but itself."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.globals |= {"words": sentences, "table_rows": table_rows}
+    environment.globals |= {"words": sentences, "checklist": checklist, "table_rows": table_rows}
     environment.filters["inline"] = _inline
     template = environment.from_string(files("analysis").joinpath("report.html").read_text())
     return template.render(title=title, parts=parts)
@@ -96,9 +104,12 @@ def pictures(facts: StudyFacts) -> Iterator[Picture]:
             "scale. A claim about learning needs the trained map to differ from its controls.",
             figure=draw_map(map_facts(facts.chart)),
         )
-    comparison = facts.comparison
-    if comparison is None:
-        return
+    if facts.comparison:
+        yield from _comparison_pictures(facts.comparison)
+        yield from _course_pictures(facts, facts.comparison)
+
+
+def _comparison_pictures(comparison: Comparison) -> Iterator[Picture]:
     yield Picture(
         name="frontier",
         caption="Every trained network on the seeds that measure; the frontier was selected on "
@@ -113,6 +124,9 @@ def pictures(facts: StudyFacts) -> Iterator[Picture]:
         "trainings.",
         figure=draw_ranking(ranking_facts(comparison)),
     )
+
+
+def _course_pictures(facts: StudyFacts, comparison: Comparison) -> Iterator[Picture]:
     if facts.replays:
         yield Picture(
             name="replay",
@@ -137,7 +151,7 @@ def side_files(part: Part) -> Iterator[tuple[str, bytes]]:
     """Figures, tables and facts as files: (name, content)."""
     facts = part.facts
     for picture in part.pictures:
-        yield f"{picture.name}.svg", to_bytes(picture.figure, kind="svg")
+        yield f"{picture.name}.svg", picture.svg
         yield f"{picture.name}.png", to_bytes(picture.figure, kind="png")
     yield "facts.json", facts.to_json().encode()
     if facts.comparison:
@@ -147,6 +161,6 @@ def side_files(part: Part) -> Iterator[tuple[str, bytes]]:
         yield "map.csv", to_csv([{k: v for k, v in r.items() if k != "matrix"} for r in rows])
 
 
-def _inline(figure: Figure) -> Markup:
-    svg = to_bytes(figure, kind="svg").decode()
+def _inline(picture: Picture) -> Markup:
+    svg = picture.svg.decode()
     return Markup(svg[svg.index("<svg") :])

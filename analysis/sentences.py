@@ -1,20 +1,9 @@
 """The words of a report: the answer in two sentences, what it cost, and the checklist."""
 
-from dataclasses import dataclass
-
 from analysis.agreement import Interval
 from analysis.comparison import Comparison, Judged, Network
 from analysis.facts import StudyFacts
 from stacnet.protocol import Digits
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One line of the checklist of good practice."""
-
-    item: str
-    answer: str
-    done: bool
 
 
 def scales_text(network: Network) -> str:
@@ -33,9 +22,9 @@ def points(interval: Interval) -> str:
         return "not measured"
     text = f"{100 * interval.value:.1f} points".replace("-", "\N{MINUS SIGN}")
     if interval.low != interval.low:
-        return f"{text} ({_seeds(interval.n)}, no interval)"
+        return f"{text} ({count_seeds(interval.n)}, no interval)"
     low, high = (f"{100 * v:.1f}".replace("-", "\N{MINUS SIGN}") for v in interval[1:3])
-    return f"{text} (95 % interval {low} to {high}, {_seeds(interval.n)})"
+    return f"{text} (95 % interval {low} to {high}, {count_seeds(interval.n)})"
 
 
 def answer(comparison: Comparison) -> tuple[str, str]:
@@ -113,92 +102,8 @@ def data_sentence(facts: StudyFacts) -> str:
     return f"Data: {data.kind}."
 
 
-def checklist(facts: StudyFacts) -> list[Check]:
-    """Good practice of the field (Lindauer & Hutter 2019; Yang, Yu, Li & Talwalkar 2019-2020)."""
-    comparison, study = facts.comparison, facts.study
-    names = {j.name for j in comparison.judged} if comparison else set()
-    seeds = len(comparison.seeds_a) + len(comparison.seeds_b) if comparison else 0
-    separate = bool(comparison and not set(comparison.seeds_a) & set(comparison.seeds_b))
-    finished = bool(comparison and comparison.cells >= comparison.planned_cells)
-    return [
-        _check(
-            "The rule that is judged was fixed before the search.",
-            f"Yes: {study.primary_rule}, part of the study's hash.",
-        ),
-        _check(
-            "The whole space is known, so the best is the best.",
-            "Yes: every network is trained." if finished else "Not yet, or the space is sampled.",
-            done=finished,
-        ),
-        _check(
-            "Selection and measurement use different seeds.",
-            "Yes." if separate else "No: there are not enough seeds.",
-            done=separate,
-        ),
-        _check(
-            "Enough seeds for the claim.",
-            f"{seeds} seeds; {_needed(comparison)}",
-            done=bool(comparison and comparison.primary.verdict.choice != "undecided"),
-        ),
-        _check(
-            "Selection is on validation data, reporting on test data.",
-            "Yes."
-            if comparison and comparison.metric.startswith("test")
-            else "No test accuracy is stored.",
-            done=bool(comparison and comparison.metric.startswith("test")),
-        ),
-        _check(
-            "All networks are trained with one recipe.",
-            f"Yes: protocol {study.protocol.protocol_id}, {study.protocol.epochs} epochs.",
-        ),
-        _check(
-            "A random search is a baseline.",
-            "Yes, exact by enumeration, and replayed." if comparison else "Not yet.",
-            done=bool(comparison),
-        ),
-        _check(
-            "Trivial predictors are baselines: parameters, MACs, one scale everywhere.",
-            "Yes." if {"parameters", "MACs"} <= names else "Not yet.",
-            done={"parameters", "MACs"} <= names,
-        ),
-        _check(
-            "Controls without learning: untrained network, pixels, permuted labels and layout.",
-            "Yes, beside the map." if facts.chart else "Not yet.",
-            done=bool(facts.chart),
-        ),
-        _check(
-            "Costs of both sides are in the same unit, the predictor's own training included.",
-            "Yes, device seconds." if comparison else "Not yet.",
-            done=bool(comparison),
-        ),
-        _check("Failed and stopped runs count as cost.", "Yes, every attempt is a row."),
-        _check(
-            "Comparisons beside the primary one are corrected.",
-            "Yes, Holm; the margin of equivalence "
-            f"({100 * study.margin:g} points) is part of the study.",
-        ),
-        _check(
-            "Everything needed to repeat it is stored.",
-            f"Yes: study {facts.provenance.study_id}, versions and machines below.",
-        ),
-    ]
-
-
-def _check(item: str, answer: str, *, done: bool = True) -> Check:
-    return Check(item=item, answer=answer, done=done)
-
-
-def _needed(comparison: Comparison | None) -> str:
-    if comparison is None:
-        return "nothing is compared yet."
-    needed = comparison.primary.verdict.seeds_needed
-    margin = 100 * comparison.margin
-    if needed is None:
-        return "how many are needed cannot be told from these."
-    return f"{needed} that only measure are needed to see {margin:g} points."
-
-
-def _seeds(count: int) -> str:
+def count_seeds(count: int) -> str:
+    """Such as "1 seed" or "5 seeds"."""
     return f"{count} seed{'' if count == 1 else 's'}"
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from analysis.bench import Bench
 from analysis.candidates import Candidates
-from analysis.judge import Bench
 from analysis.picks import Pick, make_pick
 from analysis.results import Results
 

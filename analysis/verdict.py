@@ -1,6 +1,7 @@
 """Verdicts: what the numbers allow to be said, and how many seeds are needed if they do not."""
 
 import math
+from dataclasses import dataclass
 
 from analysis.agreement import Interval, seeds_needed
 from analysis.comparison import Choice, Ranking, Verdict
@@ -10,17 +11,9 @@ EQUIVALENT = 0.05  # of the choice
 FEWEST = 3  # seeds in all: with fewer there is no verdict, whatever the numbers
 
 
-def verdict(
-    *,
-    tau: Interval,
-    ranking_p: float,
-    regret: Interval,
-    equivalence_p: float,
-    sd: float,
-    margin: float,
-    num_seeds: int,
-) -> Verdict:
-    """Judge one predictor.
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What a verdict rests on.
 
     Args:
         tau, ranking_p: rank agreement and its p under a random predictor.
@@ -29,18 +22,31 @@ def verdict(
         margin: of equivalence.
         num_seeds: of the whole study, A and B.
     """
-    needed = None if math.isnan(sd) else max(2, seeds_needed(sd, margin))
-    if num_seeds < FEWEST or (regret.n < 2 and not math.isnan(regret.value)):
+
+    tau: float
+    ranking_p: float
+    regret: Interval
+    equivalence_p: float
+    sd: float
+    margin: float
+    num_seeds: int
+
+
+def verdict(evidence: Evidence) -> Verdict:
+    """Judge one predictor."""
+    regret, margin = evidence.regret, evidence.margin
+    needed = None if math.isnan(evidence.sd) else max(2, seeds_needed(evidence.sd, margin))
+    trained = not math.isnan(regret.value)
+    if evidence.num_seeds < FEWEST or (regret.n < 2 and trained):
         return Verdict(
             ranking="undecided",
             choice="undecided",
             seeds_needed=needed,
-            reason=_too_few(num_seeds, needed, margin),
+            reason=_too_few(evidence.num_seeds, needed, margin),
         )
-    ranking = _ranking(tau.value, ranking_p)
-    choice = _choice(regret, equivalence_p, margin, needed)
+    choice = _choice(regret, evidence.equivalence_p, margin)
     return Verdict(
-        ranking=ranking,
+        ranking=_ranking(evidence.tau, evidence.ranking_p),
         choice=choice,
         seeds_needed=needed,
         reason=_reason(choice, regret, margin, needed),
@@ -55,7 +61,7 @@ def _ranking(tau: float, p: float) -> Ranking:
     return "predicts" if tau > 0 else "misleads"
 
 
-def _choice(regret: Interval, equivalence_p: float, margin: float, needed: int | None) -> Choice:
+def _choice(regret: Interval, equivalence_p: float, margin: float) -> Choice:
     if math.isnan(regret.value) or regret.n < 2:
         return "undecided"
     if equivalence_p < EQUIVALENT or regret.high < margin:

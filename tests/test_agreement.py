@@ -1,7 +1,5 @@
 """The statistics against scipy, brute force and simulation."""
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +7,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from analysis.agreement import (
-    Interval,
     effect_size,
     equivalence_p,
     holm,
@@ -25,7 +22,6 @@ from analysis.agreement import (
     top_overlap,
     trials_to_match,
 )
-from analysis.verdict import verdict
 
 NAN = float("nan")
 
@@ -187,90 +183,3 @@ def test_the_tau_interval_covers_the_expected_tau():
     target = np.mean([tau(score, study().mean(1)) for _ in range(1000)])
     found = [tau_interval(score, study()) for _ in range(300)]
     assert 0.92 <= np.mean([one.low <= target <= one.high for one in found]) <= 1.0
-
-
-def judged(score, truth, rng, *, sd: float = 0.002, seeds: int = 20):
-    """The verdict on one simulated study: 5 seeds select, `seeds` measure."""
-    select = truth + rng.normal(0, sd / 5**0.5, len(truth))
-    measure = truth[:, None] + rng.normal(0, sd, (len(truth), seeds))
-    pick, best = int(np.argmax(score)), int(np.argmax(select))
-    loss = measure[best] - measure[pick]
-    mean = measure.mean(1)
-    found = verdict(
-        tau=Interval(tau(score, mean), NAN, NAN, seeds),
-        ranking_p=tau_p(score, mean),
-        regret=mean_interval(loss),
-        equivalence_p=equivalence_p(loss, margin=0.003),
-        sd=paired_sd(measure),
-        margin=0.003,
-        num_seeds=seeds + 5,
-    )
-    return found, truth[best] - truth[pick]
-
-
-def check_verdicts(draws: int) -> None:
-    rng = np.random.default_rng(0)
-    right = {"perfect": 0, "useless": 0, "anti": 0}
-    for _ in range(draws):
-        truth = 0.6 + 0.01 * rng.standard_normal(64)
-        for kind, score, ranking in (
-            ("perfect", truth, "predicts"),
-            ("useless", rng.standard_normal(64), "no better than chance"),
-            ("anti", -truth, "misleads"),
-        ):
-            found, regret = judged(score, truth, rng)
-            choices = {"undecided", "competitive" if regret < 0.003 else "worse"}
-            if kind != "useless":
-                choices = {"competitive" if kind == "perfect" else "worse"}
-            right[kind] += found.ranking == ranking and found.choice in choices
-    assert min(right.values()) >= 0.95 * draws, right
-
-
-def test_the_verdict_on_planted_truth_is_right():
-    check_verdicts(100)
-
-
-@pytest.mark.long
-def test_the_verdict_on_planted_truth_is_right_in_95_percent_of_1000_studies():
-    check_verdicts(1000)
-
-
-@pytest.mark.parametrize("num_seeds", [1, 2])
-def test_too_few_seeds_get_no_verdict_but_the_number_that_is_needed(num_seeds):
-    found = verdict(
-        tau=Interval(0.9, NAN, NAN, 1),
-        ranking_p=1e-9,
-        regret=Interval(0.0, NAN, NAN, 1),
-        equivalence_p=NAN,
-        sd=0.002 if num_seeds == 2 else NAN,
-        margin=0.003,
-        num_seeds=num_seeds,
-    )
-    assert (found.ranking, found.choice) == ("undecided", "undecided")
-    if num_seeds == 2:
-        assert found.seeds_needed == 6
-        assert "needs 6 seeds" in found.reason
-    else:
-        assert "one seed cannot show" in found.reason
-
-
-def test_every_pair_of_outcomes_has_its_word():
-    kinds = itertools.product((0.5, -0.5), (0.001, 0.5))
-    words = []
-    for value, p in kinds:
-        found = verdict(
-            tau=Interval(value, NAN, NAN, 5),
-            ranking_p=p,
-            regret=Interval(0.01, 0.005, 0.015, 5),
-            equivalence_p=0.9,
-            sd=0.002,
-            margin=0.003,
-            num_seeds=10,
-        )
-        words.append((found.ranking, found.choice))
-    assert words == [
-        ("predicts", "worse"),
-        ("no better than chance", "worse"),
-        ("misleads", "worse"),
-        ("no better than chance", "worse"),
-    ]

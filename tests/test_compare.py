@@ -2,21 +2,18 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from planted import cells_table, planted_accuracy, planted_store, small_study
 
+from analysis.bench import split_seeds
 from analysis.candidates import Candidates, candidates
-from analysis.compare import compare, split_seeds
+from analysis.compare import compare
 from analysis.comparison import Comparison
 from analysis.picks import Picks, make_pick
-from analysis.results import results_from_table
 from search.rows import study_and_space_id
-from search.store import Store
 from search.study import Study
 
 
@@ -105,7 +102,7 @@ def test_baselines_that_saw_trainings_say_so(compared):
 
 
 def test_a_random_pick_is_the_exact_mean_over_networks(compared):
-    assert compared.random.accuracy == pytest.approx(np.mean(compared.cloud_accuracy))
+    assert compared.random.accuracy == pytest.approx(np.mean(compared.cloud.accuracies))
     assert compared.random.regret == pytest.approx(
         compared.best.accuracy.value - compared.random.accuracy
     )
@@ -184,99 +181,3 @@ def test_picks_are_missed_by_the_command_that_makes_them(study, tmp_path):
     store = planted_store(str(tmp_path), study, share=0.02)
     with pytest.raises(ValueError, match="no picks here yet; make them with `stac classrepsim"):
         compare(store)
-
-
-@pytest.fixture
-def foreign(study, among) -> pa.Table:
-    accuracy_NS = np.repeat(planted_accuracy(among)[:, None], 6, axis=1)
-    return cells_table(study, accuracy_NS)
-
-
-def read(table: pa.Table, study: Study, among: Candidates):
-    return results_from_table(
-        table, protocol_id=study.protocol.protocol_id, known=among.network_ids
-    )
-
-
-def changed(table: pa.Table, name: str, row: int, value: object) -> pa.Table:
-    values = table[name].to_pylist()
-    values[row] = value
-    at = table.schema.get_field_index(name)
-    return table.set_column(
-        at, table.schema.field(name), pa.array(values, table.schema.field(name).type)
-    )
-
-
-def test_a_table_written_by_someone_else_is_analysed(study, among, foreign, tmp_path):
-    path = Path(tmp_path) / "theirs.parquet"
-    names = ["seed", "network_id", "protocol_id", "status", "spec_json", "params", "macs"]
-    names += ["latency_s", "val_acc_last", "test_acc_last", "device_s"]
-    theirs = foreign.select(names[::-1]).take(np.random.default_rng(0).permutation(216))
-    pq.write_table(theirs.replace_schema_metadata(None), path)
-    found = read(pq.read_table(path), study, among)
-    assert found.val_NS[:, 0] == pytest.approx(planted_accuracy(among))
-    assert found.macs_N.tolist() == among.macs_N.tolist()
-
-
-def test_an_unknown_network_is_refused(study, among, foreign):
-    with pytest.raises(ValueError, match="got unknown network 0123456789abcdef"):
-        read(changed(foreign, "network_id", 5, "0123456789abcdef"), study, among)
-
-
-def test_a_network_outside_the_space_that_is_what_it_says_is_left_out(study, among, foreign):
-    outside = replace(study.space.base, widths=(6, 12, 24))
-    table = changed(foreign, "network_id", 5, outside.network_id)
-    table = changed(table, "spec_json", 5, json.dumps(outside.to_dict()))
-    assert read(table, study, among).cells == 215
-
-
-def test_a_nan_accuracy_is_refused_with_its_cell(study, among, foreign):
-    with pytest.raises(
-        ValueError,
-        match=f"val_acc_last of a complete cell must be a number, got NaN for network "
-        f"{among.network_ids[1]} seed 2",
-    ):
-        read(changed(foreign, "val_acc_last", 8, float("nan")), study, among)
-
-
-def test_a_duplicate_canonical_row_is_refused(study, among, foreign):
-    with pytest.raises(ValueError, match=f"must have one canonical row, got 2 for network "
-                       f"{among.network_ids[0]} seed 3"):  # fmt: skip
-        read(pa.concat_tables([foreign, foreign.slice(3, 1)]), study, among)
-
-
-def test_a_newer_schema_and_a_missing_column_are_refused(study, among, foreign):
-    newer = foreign.replace_schema_metadata({"schema_version": "99"})
-    with pytest.raises(ValueError, match="schema_version must be at most 1, got 99"):
-        read(newer, study, among)
-    with pytest.raises(ValueError, match="the table must have the column macs"):
-        read(foreign.drop_columns(["macs"]), study, among)
-    wrong = foreign.set_column(
-        foreign.schema.get_field_index("seed"), "seed", pa.array(["first"] * 216)
-    )
-    with pytest.raises(ValueError, match="a column has another type than the schema"):
-        read(wrong, study, among)
-
-
-def test_failed_cells_and_other_protocols_are_left_out(study, among, foreign):
-    table = changed(foreign, "status", 0, "failed")
-    table = changed(table, "protocol_id", 1, "another")
-    found = read(table, study, among)
-    assert found.cells == 214
-    assert np.isnan(found.val_NS[0, :2]).all()
-
-
-def test_a_table_without_test_accuracy_is_judged_on_validation(study, among, foreign):
-    at = foreign.schema.get_field_index("test_acc_last")
-    table = foreign.set_column(at, foreign.schema.field(at), pa.nulls(216, pa.float64()))
-    found = read(table, study, among)
-    assert not found.has_test
-    assert found.test_NS is found.val_NS
-
-
-def test_the_store_of_a_newer_version_is_refused(study, tmp_path, foreign):
-    store = planted_store(str(tmp_path), study, share=0.02)
-    newer = foreign.replace_schema_metadata({"schema_version": "99", "table": "cells"})
-    pq.write_table(newer, tmp_path / "cells" / "merged-newer.parquet")
-    with pytest.raises(ValueError, match="99"):
-        Store(store.address).cells()

@@ -7,11 +7,13 @@ from planted import planted_accuracy, planted_store, small_study
 from analysis.agreement import trials_to_match
 from analysis.candidates import candidates
 from analysis.replay import Trial, simulate, summarise
-from analysis.replays import Target, replay, shuffled, stored_replays, tabulated
+from analysis.replays import Simulation, Target, replay, shuffled, stored_replays
+from analysis.tabulated import tabulated
 from search.cells import Cell
 from search.pruner import Never
 from search.strategy import Listed
 
+TWICE = Simulation(runs=2, concurrency=2)
 CANDIDATES = candidates(small_study().space)
 
 
@@ -104,12 +106,12 @@ def test_the_pick_as_first_trial_is_found_at_once(table):
 
 
 def test_optunas_sampler_runs_through_the_searchs_own_strategy(table):
-    found = replay(table, "tpe", target=Target(0.8, 0.8), runs=2, concurrency=2)
+    found = replay(table, "tpe", target=Target(0.8, 0.8), plan=TWICE)
     assert found.name == "tpe"
     assert len(found.trials) == 36  # every network once, none twice
     assert found.regret[-1] == pytest.approx(0)
     assert list(found.regret) == sorted(found.regret, reverse=True)
-    again = replay(table, "tpe", target=Target(0.8, 0.8), runs=2, concurrency=2)
+    again = replay(table, "tpe", target=Target(0.8, 0.8), plan=TWICE)
     assert again == found
 
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,13 +11,14 @@ import torch
 from planted import planted_store, small_study
 
 from analysis.agreement import Interval
+from analysis.checklist import checklist
 from analysis.facts import StudyFacts, gather
 from analysis.figures import to_bytes
 from analysis.figures_map import map_facts
 from analysis.figures_study import cost_facts, frontier_facts, ranking_facts
 from analysis.predict import predict, vanilla_networks
 from analysis.report import Part, render, report
-from analysis.sentences import answer, checklist, data_sentence, points, seconds
+from analysis.sentences import answer, data_sentence, points, seconds
 from analysis.tables import table_rows
 from search.store import Store
 from stacnet.protocol import Digits
@@ -65,7 +67,7 @@ class Links(HTMLParser):
 def test_the_page_loads_nothing_and_closes_every_tag(page):
     links = Links()
     links.feed(page)
-    assert links.loaded == []
+    assert all(link.startswith("data:") for link in links.loaded)
     assert links.open == []
     assert "url(http" not in page
     assert "@import" not in page
@@ -86,7 +88,7 @@ def test_the_page_answers_with_the_numbers_of_the_comparison(page, facts):
     for one in comparison.judged:
         assert f"<td>{one.name}</td>" in page
     for check in checklist(facts):
-        assert check.item in page
+        assert escape(check.item).replace("&#x27;", "&#39;") in page
     assert facts.provenance.study_id in page
 
 

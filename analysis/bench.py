@@ -1,0 +1,175 @@
+"""The bench on which every predictor of a study is judged: seeds that select, seeds that measure.
+
+Shapes: N networks, S seeds, A and B seeds of either side, T stages, M random maps.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis import agreement
+from analysis.agreement import mean_interval, mean_over_seeds
+from analysis.candidates import Candidates
+from analysis.comparison import Contrast, Front, Network
+from analysis.frontier import Reference, frontier, hypervolume
+from analysis.results import Results
+from search.study import Study
+
+Floats = NDArray[np.float64]
+RANDOM_MAPS = 500
+MOST_RANKED = 2000  # networks that random maps are ranked on
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What every predictor is judged on.
+
+    Args:
+        results: all trained networks.
+        select_NA: validation accuracy on seeds A, selects the best.
+        measure_NB: accuracy on seeds B, ranks all networks.
+        paired_NB: the same with the finalists' fresh seeds beside it, for paired differences.
+        cells_NT: scale per stage, 0 for none.
+        margin: of equivalence, share.
+        chance: accuracy of guessing.
+        seed: of random maps.
+    """
+
+    results: Results
+    select_NA: Floats
+    measure_NB: Floats
+    paired_NB: Floats
+    cells_NT: NDArray[np.int64]
+    margin: float
+    chance: float
+    num_seeds: int
+    seed: int = 0
+
+    @cached_property
+    def select_N(self) -> Floats:
+        """Mean over seeds A."""
+        return mean_over_seeds(self.select_NA)
+
+    @cached_property
+    def measure_N(self) -> Floats:
+        """Mean over seeds B."""
+        return mean_over_seeds(self.measure_NB)
+
+    @cached_property
+    def best(self) -> int:
+        """The network a search would hand over: the best on A; ties go to fewer MACs.
+
+        Raises:
+            ValueError: nothing was trained.
+        """
+        both = np.isfinite(self.select_N) & np.isfinite(self.measure_N)
+        if not both.any():
+            raise ValueError("a comparison needs at least one trained network, got none")
+        selected = np.where(both, self.select_N, -np.inf)
+        return int(np.lexsort((self.results.macs_N, -selected))[0])
+
+    @cached_property
+    def paired_sd(self) -> float:
+        """Of a paired difference between two networks, pooled over networks and all seeds."""
+        return agreement.paired_sd(self.results.test_NS)
+
+    @cached_property
+    def tau_of_random_maps_M(self) -> Floats:
+        """|tau| with B of random additive maps: independent values for each scale of each stage."""
+        rng = np.random.default_rng(self.seed)
+        trained = np.flatnonzero(np.isfinite(self.measure_N))
+        rows = rng.permutation(trained)[:MOST_RANKED]
+        cells_NT, measure_N = self.cells_NT[rows], self.measure_N[rows]
+        codes = [np.unique(column, return_inverse=True)[1] for column in cells_NT.T]
+        found = [
+            agreement.tau(
+                sum((rng.standard_normal(c.max() + 1)[c] for c in codes), np.zeros(len(rows))),
+                measure_N,
+            )
+            for _ in range(RANDOM_MAPS if len(rows) > 1 else 0)
+        ]
+        return np.abs(np.array(found))
+
+    def costs(self) -> dict[str, tuple[Floats, str]]:
+        """Costs with a frontier of their own, and their units; latency only where measured."""
+        results = self.results
+        found = {"macs": (results.macs_N, "MACs"), "params": (results.params_N, "parameters")}
+        if np.isfinite(results.latency_N).any():
+            found["latency"] = (results.latency_N, "s per image")
+        return found
+
+    def front(self, cost: str) -> Front:
+        """The true frontier: selected on A, measured on B."""
+        cost_N, unit = self.costs()[cost]
+        reference = Reference(float(np.nanmax(cost_N)), self.chance)
+        at = frontier(cost_N, np.where(np.isfinite(self.measure_N), self.select_N, np.nan))
+        costs, accuracies = cost_N[at], self.measure_N[at]
+        return Front(
+            cost=cost,
+            unit=unit,
+            reference=(reference.cost, reference.accuracy),
+            hypervolume=hypervolume(costs, accuracies, reference),
+            network_ids=tuple(self.results.network_ids[i] for i in at),
+            costs=tuple(costs.tolist()),
+            accuracies=tuple(accuracies.tolist()),
+        )
+
+    @cached_property
+    def fronts(self) -> dict[str, Front]:
+        """All true frontiers."""
+        return {cost: self.front(cost) for cost in self.costs()}
+
+    def network(self, row: int, label: str) -> Network:
+        """A network with its accuracy on B."""
+        return Network(
+            label=label,
+            network_id=self.results.network_ids[row],
+            scales=tuple(self.cells_NT[row].tolist()),
+            params=float(self.results.params_N[row]),
+            macs=float(self.results.macs_N[row]),
+            accuracy=mean_interval(self.paired_NB[row]),
+        )
+
+    def contrast(self, label: str, first: int, second: int) -> Contrast:
+        """Paired difference on B."""
+        difference_B = self.paired_NB[first] - self.paired_NB[second]
+        return Contrast(
+            label=label,
+            difference=mean_interval(difference_B),
+            effect_size=agreement.effect_size(difference_B),
+            equivalence_p=agreement.equivalence_p(difference_B, margin=self.margin),
+        )
+
+
+def split_seeds(
+    planned: Sequence[int], found: Sequence[int]
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Seeds A (select), B (measure), and fresh ones (finalists, measure too).
+
+    A is the first half of the study's seeds; with a single one A and B are the same, and no
+    verdict follows from it.
+    """
+    ours = tuple(sorted(set(planned) & set(found))) or tuple(sorted(found))
+    fresh = tuple(sorted(set(found) - set(ours)))
+    half = max(1, len(ours) // 2)
+    return ours[:half], ours[half:] or ours[:half], fresh
+
+
+def make_bench(study: Study, among: Candidates, results: Results) -> Bench:
+    """What every predictor of this study is judged on."""
+    seeds_a, seeds_b, fresh = split_seeds(study.seeds, results.seeds)
+    column = {seed: index for index, seed in enumerate(results.seeds)}
+    measured = seeds_b + fresh if seeds_b != seeds_a or not fresh else fresh
+    return Bench(
+        results=results,
+        select_NA=results.val_NS[:, [column[s] for s in seeds_a]],
+        measure_NB=results.test_NS[:, [column[s] for s in seeds_b]],
+        paired_NB=results.test_NS[:, [column[s] for s in measured]],
+        cells_NT=among.cells_NT,
+        margin=study.margin,
+        chance=1 / study.space.base.classes,
+        num_seeds=len(results.seeds),
+    )

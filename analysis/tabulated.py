@@ -1,0 +1,115 @@
+"""Stored trainings as a table that a simulated search looks results up in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from analysis.agreement import mean_over_seeds
+from analysis.bench import split_seeds
+from analysis.candidates import Candidates, candidates
+from analysis.replay import Trial
+from analysis.results import COLUMNS, Results, results_from_table
+from search.cells import Cell
+from search.ledger import History
+from search.manifest import Manifest
+from search.plan import known_cells
+from search.store import Store
+from search.study import Study
+
+EPOCH_COLUMNS = ("network_id", "protocol_id", "seed", "epoch", "cum_s")
+
+
+@dataclass(frozen=True, eq=False)
+class Tabulated:
+    """Stored trainings, looked up by cell.
+
+    Args:
+        study: whose they are.
+        seeds: one of them is drawn for each run.
+        manifest: the networks that are stored with every seed.
+        trials: by network id and seed.
+        cells: by point and seed, as they are asked for.
+    """
+
+    study: Study
+    seeds: tuple[int, ...]
+    manifest: Manifest
+    trials: dict[tuple[str, int], Trial]
+    cells: dict[tuple[int, int], Cell] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def protocol_id(self) -> str:
+        """Of the study."""
+        return self.study.protocol.protocol_id
+
+    def __call__(self, cell: Cell) -> Trial:
+        """What training this cell gave."""
+        return self.trials[cell.network_id, cell.seed]
+
+    def cell(self, point: int, seed: int) -> Cell:
+        """The cell at a point of the space; made once, so that its hashes are counted once."""
+        if (point, seed) not in self.cells:
+            self.cells[point, seed] = Cell(
+                spec=self.study.space.spec(point),
+                protocol_id=self.protocol_id,
+                seed=seed,
+                point=point,
+            )
+        return self.cells[point, seed]
+
+
+def tabulated(store: Store) -> Tabulated:
+    """All stored trainings of a study.
+
+    Raises:
+        ValueError: fewer than two networks are trained with every seed.
+    """
+    study = store.study()
+    among = candidates(study.space)
+    results = results_from_table(
+        store.cells(COLUMNS), protocol_id=study.protocol.protocol_id, known=among.network_ids
+    )
+    seeds = tuple(seed for seed in study.seeds if seed in results.seeds)
+    manifest = _complete(among, results, seeds)
+    if len(manifest) < 2:
+        raise ValueError(
+            f"a replay needs at least two networks trained with every seed, got {len(manifest)} "
+            f"in {store.address}"
+        )
+    return Tabulated(study, seeds, manifest, _trials(store, results))
+
+
+def _complete(among: Candidates, results: Results, seeds: Sequence[int]) -> Manifest:
+    columns = [results.seeds.index(seed) for seed in seeds]
+    rows = np.flatnonzero(np.isfinite(results.val_NS[:, columns]).all(1)) if columns else []
+    return Manifest(
+        tuple(int(among.points_N[row]) for row in rows),
+        tuple(among.network_ids[row] for row in rows),
+    )
+
+
+def _trials(store: Store, results: Results) -> dict[tuple[str, int], Trial]:
+    study = store.study()
+    _, seeds_b, _ = split_seeds(study.seeds, results.seeds)
+    truth_N = mean_over_seeds(results.test_NS[:, [results.seeds.index(s) for s in seeds_b]])
+    ends: dict[tuple[str, int], list[float]] = {}
+    for row in store.epochs(EPOCH_COLUMNS).to_pylist():
+        if row["protocol_id"] == study.protocol.protocol_id:
+            ends.setdefault((row["network_id"], row["seed"]), []).append(row["cum_s"] or 0.0)
+    mean_s = results.device_s / results.cells
+    found = {}
+    final = History(store).final(study.max_attempts)
+    for cell, outcome in known_cells(store, final):
+        row = results.row.get(cell.network_id)
+        if row is None or outcome is None or outcome.status != "complete":
+            continue
+        key = (cell.network_id, cell.seed)
+        found[key] = Trial(
+            values=outcome.values,
+            truth=float(truth_N[row]),
+            curve=outcome.curve or (outcome.values["val_acc"],),
+            ends_s=tuple(ends.get(key, [mean_s])),
+        )
+    return found
