@@ -1,35 +1,45 @@
-"""`stac classrepsim | compare | report | replay | demo`: what a trained vanilla network predicts."""
+"""`stac classrepsim | compare | report | replay | demo`: what a vanilla network predicts."""
 
 import json
+import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, Any, assert_never
+
+from rich.console import Console
+from rich.table import Table
 
 from search.cli import commands as c
 from search.store import Store
+from stacnet.spec import NetworkSpec
+
+if TYPE_CHECKING:
+    from analysis.classmap import ClassRepMap
+    from analysis.comparison import Comparison
 
 
 def run(command: c.Demo | c.ClassRepSim | c.Compare | c.Report | c.Replay) -> int:
     """Run one of these commands; returns the exit code."""
     match command:
         case c.Demo():
-            return _demo(command)
+            _demo(command)
         case c.ClassRepSim():
-            return _classrepsim(command)
+            _classrepsim(command)
         case c.Compare():
-            return _compare(command)
+            _compare(command)
         case c.Report():
             from analysis.report import report
 
             print(report([command.folder], command.out))
         case c.Replay():
-            raise NotImplementedError
+            _replay(command)
         case _:
             assert_never(command)
     return 0
 
 
-def _demo(command: c.Demo) -> int:
+def _demo(command: c.Demo) -> None:
     from analysis.predict import predict
     from analysis.report import report
     from search.run import Options, search
@@ -38,28 +48,106 @@ def _demo(command: c.Demo) -> int:
     folders = []
     for study in (demo_patch(), demo_wide()):
         folder = Path(command.out) / study.name
-        print(f"search: {study.name}", file=sys.stderr)
+        print(f"{study.name}: searching", file=sys.stderr)
         if not search(study, folder, options=Options()).finished:
             print(f"stopped; go on with: stac demo --out {command.out}")
-            return 0
+            return
+        print(f"{study.name}: looking at the vanilla networks", file=sys.stderr)
         predict(Store(folder))
         folders.append(str(folder))
+    print("writing the report", file=sys.stderr)
     print(report(folders, Path(command.out) / "report.html"))
-    return 0
 
 
-def _classrepsim(command: c.ClassRepSim) -> int:
+def _classrepsim(command: c.ClassRepSim) -> None:
     from analysis.predict import predict
 
-    chart, picks = predict(Store(command.folder), images=command.images)
-    print(picks.to_json() if command.json else picks.primary_rule)
-    return 0
+    store = Store(command.folder)
+    chart, picks = predict(store, images=command.images)
+    if command.out:
+        Path(command.out).write_text(picks.to_json())
+    if command.json:
+        print(picks.to_json())
+        return
+    Console().print(_map_table(chart))
+    for pick in picks.picks:
+        if pick.family == "rule":
+            mark = " (primary)" if pick.name == picks.primary_rule else ""
+            print(f"{pick.name}: {_scales(pick.spec)}{mark}")
+    print(f"all picks: {command.out or store.address + '/picks.json'}")
 
 
-def _compare(command: c.Compare) -> int:
+def _scales(spec: dict[str, Any]) -> str:
+    """Scale per stage, such as `off, 4, native`."""
+    stages = NetworkSpec.from_dict(spec).attention
+    return ", ".join("off" if a is None else str(a.scale or "native") for a in stages)
+
+
+def _map_table(chart: "ClassRepMap") -> Table:
+    """Class consistency of the trained network, and of its controls at their best scale."""
+    stages = chart.stages()
+    cells = sorted({reading.cells for stage in stages for reading in stage})
+    table = Table("CRS", *(f"s={n}" for n in cells), box=None)
+    for number, stage in enumerate(stages, start=1):
+        found = {reading.cells: f"{reading.crs:.2f}" for reading in stage}
+        table.add_row(f"stage {number}", *(found.get(n, "") for n in cells))
+    return table
+
+
+def _compare(command: c.Compare) -> None:
     from analysis.compare import compare
-    from analysis.comparison import plain
+    from analysis.sentences import answer, cost_sentence, place_sentence
 
     comparison = compare(Store(command.folder), picks_file=command.picks)
-    print(json.dumps(plain(comparison)))
-    return 0
+    if command.json:
+        print(comparison.to_json())
+        return
+    console = Console()
+    for sentence in (
+        *answer(comparison),
+        place_sentence(comparison.primary, comparison.trained),
+        cost_sentence(comparison),
+        *comparison.missing,
+    ):
+        console.print(sentence, highlight=False)
+    console.print(_ranking_table(comparison))
+
+
+def _ranking_table(comparison: "Comparison") -> Table:
+    from analysis.sentences import percent, scales_text
+
+    table = Table("predictor", "picks", "accuracy", "regret", "percentile", "tau", box=None)
+    for judged in comparison.judged:
+        table.add_row(
+            judged.name,
+            scales_text(judged.network),
+            percent(judged.network.accuracy.value),
+            percent(judged.regret.value),
+            f"{judged.percentile.value:.0f}",
+            f"{judged.tau.value:.2f}",
+        )
+    return table
+
+
+def _replay(command: c.Replay) -> None:
+    from analysis.replays import Simulation, replay_study
+
+    plan = Simulation(
+        runs=command.runs, concurrency=command.concurrency, workers=os.cpu_count() or 1
+    )
+    found = replay_study(Store(command.folder), command.sampler, plan=plan)
+    if command.json:
+        print(json.dumps([asdict(one) for one in found]))
+        return
+    table = Table(
+        "strategy", "runs", "trials to match the pick", "solved", "final regret", box=None
+    )
+    for one in found:
+        table.add_row(
+            one.name,
+            f"{one.runs}",
+            f"{one.trials_to_match:.0f}",
+            f"{100 * one.solved:.0f} %",
+            f"{100 * one.regret[-1]:.2f} points",
+        )
+    Console().print(table)

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
+from search.check import check
 from search.cli.study_commands import Status as StatusCommand
 from search.prices import bill, read_prices
-from search.check import check
 from search.status import Status, status
 from search.store import Store
 

@@ -1,7 +1,7 @@
 """`stac studies | search | resume | extend | finalists | compact | export | doctor`."""
 
 import json
-from typing import assert_never
+from typing import Any, assert_never
 
 from rich.console import Console
 from rich.table import Table
@@ -101,7 +101,7 @@ def _studies(command: c.Studies) -> None:
     Console().print(table)
 
 
-def study_facts(study: Study) -> dict[str, str | int | float]:
+def study_facts(study: Study) -> dict[str, Any]:
     """Size of a study, and what its trainings cost: three forward passes an image and epoch."""
     from stacnet.cost import cost
     from stacnet.data.images import load
