@@ -115,6 +115,12 @@ class Desk:
             self.stop("time budget")
         return bool(self.reason) and (not self.running or time.monotonic() > self.stop_by)
 
+    def settle(self) -> None:
+        """After Tune's end: jobs that were cut short but left their row are off the lease."""
+        for job in self.jobs.values():
+            if self.lease.held_s(job.cell.cell_id) and stored_status(job, self.store):
+                self.lease.ended(job.cell.cell_id)
+
     def stop(self, reason: str, trouble: StudyError | None = None) -> None:
         """Hand out nothing more, and end when the workers have written their checkpoints."""
         if not self.reason:

@@ -177,6 +177,7 @@ def _run(store: Store, lease: Lease, options: Options) -> Summary:
         _carry_out(desk, options)
     if desk.trouble is not None:
         raise desk.trouble
+    desk.settle()
     finished = not desk.reason
     if finished:
         merge_all(store)

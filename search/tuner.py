@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from search.loggers import keep_tensorboard, make_loggers
 from search.losses import Loss
 from search.trainable import CellTrainable
 
+LOOK_EVERY_S = 5.0  # at the nodes
 SHARD = 1500  # trials per Tune run: its driver slows down and grows with their number
 ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -74,6 +76,7 @@ class Teller(tune.Callback):
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._looked = time.monotonic()
 
     def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
         """Pass on a stop; about ten times a second, more often while results come in."""
@@ -84,6 +87,11 @@ class Teller(tune.Callback):
                 trial.temporary_state.ray_actor.stop_cell.remote("preempted")
         for watcher in desk.watchers:
             watcher.tick(len(desk.running))
+        if time.monotonic() - self._looked > LOOK_EVERY_S:
+            self._looked = time.monotonic()
+            if not any(node["Alive"] for node in ray.nodes()):  # Tune would wait for ever
+                rule = "Ray must have a living node, got none: its raylet is gone"
+                desk.stop("trouble", StudyError(rule))
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """A worker has it."""
