@@ -20,7 +20,7 @@ from stacnet.data.images import add_histogram, histogram_statistics
 from stacnet.data.official import find_layout, open_official
 from stacnet.data.source import Part, Source
 
-BLOCK_BYTES = 64 << 20
+BLOCK_BYTES = 32 << 20
 
 
 @dataclass
