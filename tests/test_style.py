@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from readme_map import in_readme
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(
@@ -48,7 +49,7 @@ def test_no_source_defers_annotations(path: Path) -> None:
     [
         ("stacnet.train", {"ray", "optuna", "tyro", "rich", "pydantic", "scipy", "matplotlib"}),
         ("stacnet.spec", {"torch", "numpy"}),
-        ("search.commands", {"torch", "ray", "matplotlib", "numpy", "pyarrow", "optuna"}),
+        ("search.cli.commands", {"torch", "ray", "matplotlib", "numpy", "pyarrow", "optuna"}),
         ("search.store", {"ray", "optuna", "matplotlib"}),
         ("analysis.compare", {"ray", "optuna"}),
         ("analysis.classrepsim", {"ray", "optuna"}),
@@ -60,6 +61,10 @@ def test_importing_a_module_leaves_heavy_packages_alone(module: str, unwanted: s
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert not unwanted & set(out.stdout.split())
+
+
+def test_the_readme_maps_every_file_by_its_caption() -> None:
+    assert in_readme() in (ROOT / "README.md").read_text(), "run: python tests/readme_map.py"
 
 
 def test_no_tracked_file_names_an_index_or_a_machine() -> None:
