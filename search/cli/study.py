@@ -53,7 +53,11 @@ def run(command: StudyCommand) -> int:
 
 
 def _carry_out(command: c.Search | c.Resume | c.Extend | c.Finalists) -> Summary:
-    options = Options(address=command.address, budget_s=command.budget_s)
+    options = Options(
+        address=command.address,
+        budget_s=command.budget_s,
+        loggers=command.loggers if isinstance(command, c.Search) else (),
+    )
     match command:
         case c.Search():
             study = override(load_study(command.study), assignments(command.override))
