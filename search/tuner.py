@@ -11,7 +11,7 @@ from typing import Any
 
 import ray
 from ray import cloudpickle, tune
-from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
+from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError, RayTaskError
 from ray.tune.search import Searcher
 from ray.tune.stopper import NoopStopper
 
@@ -177,6 +177,8 @@ def loss_of(error: Exception | None) -> Loss:
         return Loss(cause="memory", text=text)
     if isinstance(error, RayActorError) and error.actor_init_failed:
         return Loss(cause="start", text=text)
+    if isinstance(error, ActorUnavailableError):  # a machine that was just cut off or killed
+        return Loss(cause="node", text=text)
     if isinstance(error, RayActorError) and (error.preempted or _NODE_DEATH.search(text)):
         return Loss(cause="node", text=text)
     return Loss(cause="crash", text=text)
