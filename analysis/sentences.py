@@ -3,7 +3,7 @@
 from analysis.agreement import Interval
 from analysis.comparison import Comparison, Judged, Network
 from analysis.facts import StudyFacts
-from stacnet.protocol import Digits
+from stacnet.protocol import Digits, ScaleSignal
 
 
 def scales_text(network: Network) -> str:
@@ -99,7 +99,12 @@ def data_sentence(facts: StudyFacts) -> str:
             "The data is scikit-learn's digits, 1,797 images of 8x8 pixels: it shows that the "
             "machinery runs on real images, and is too small to rank anything."
         )
-    return f"Data: {data.kind}."
+    if isinstance(data, ScaleSignal):
+        return (
+            f"The data is procedural, so its truth is known: classes are layouts of gratings on "
+            f"{data.grid}x{data.grid} cells, which pooling to fewer cells makes indistinguishable."
+        )
+    return f"The data is {data.name}."
 
 
 def count_seeds(count: int) -> str:

@@ -65,7 +65,8 @@ def _p(judged: Judged, *, is_primary: bool) -> float:
 def _number(value: float, *, digits: int = 1) -> str:
     if value != value:
         return "\N{EN DASH}"
-    return f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    rounded = round(value, digits) + 0.0  # no minus zero
+    return f"{rounded:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def flat(judged: dict[str, Any]) -> dict[str, Any]:

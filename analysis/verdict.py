@@ -76,13 +76,13 @@ def _too_few(num_seeds: int, needed: int | None, margin: float) -> str:
     if needed is None:
         return f"No verdict: {count} cannot show how much accuracy varies between seeds."
     return (
-        f"No verdict from {count}: seeing a difference of {100 * margin:g} points needs "
+        f"No verdict from {count}: seeing a difference of {_points(margin)} needs "
         f"{needed} seeds per network that selected nothing, beside those that select the best."
     )
 
 
 def _reason(choice: Choice, regret: Interval, margin: float, needed: int | None) -> str:
-    points = f"{100 * margin:g} points"
+    points = _points(margin)
     match choice:
         case "competitive":
             return f"The pick is at most {points} below the best found (5 % level)."
@@ -95,3 +95,8 @@ def _reason(choice: Choice, regret: Interval, margin: float, needed: int | None)
                 f"The interval neither excludes nor shows a loss of {points}; about {needed} "
                 f"seeds per network would, here are {regret.n}."
             )
+
+
+def _points(share: float) -> str:
+    value = f"{100 * share:g}"
+    return f"{value} point" if value == "1" else f"{value} points"
