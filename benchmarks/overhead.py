@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +32,40 @@ def objective(x: float, seconds: float) -> float:
 def ours(trials: int, seconds: float, *, new_networks: bool) -> list[float]:
     """Our engine, with its Parquet parts; times at which trials ended."""
     from search.run import Options, search
-    from search.space import Space
     from search.store import Store
-    from search.study import Study
-    from search.trainable import CellTrainable
-    from stacnet.protocol import EpochResult, Protocol, ScaleSignal
+
+    study = _study(trials, new_networks=new_networks)
+    options = Options(progress=False, trainable=_noop(seconds))
+    with tempfile.TemporaryDirectory() as out:
+        search(study, out, options=options)
+        ended = Store(out).cells(["ended_at"])["ended_at"].to_pylist()
+    return sorted(moment.timestamp() for moment in ended)
+
+
+def _study(trials: int, *, new_networks: bool) -> Any:
+    """One network with many seeds, or that many networks (729 at most) sampled at random."""
+    from search.space import Space
+    from search.study import Exhaustive, Sampled, Study
+    from stacnet.protocol import Protocol, ScaleSignal
     from stacnet.spec import resnet
 
-    class Run:
-        """One epoch that is the objective."""
+    choices = (("off", 1, 2, 3, 4, 5, 6, 7, "native"),) * 3 if new_networks else ((1,),) * 3
+    plan = Sampled(sampler="random", trials=trials) if new_networks else Exhaustive()
+    return Study(
+        name="noop",
+        space=Space(base=resnet(8, width=4, input_size=32, classes=4), scales=choices),
+        protocol=Protocol(data=ScaleSignal()),
+        seeds=(0,) if new_networks else tuple(range(trials)),
+        strategy=plan,
+    )
 
+
+def _noop(seconds: float) -> Any:
+    """A trainable whose single epoch is the objective."""
+    from search.trainable import CellTrainable
+    from stacnet.protocol import EpochResult
+
+    class Run:
         def __init__(self) -> None:
             import torch
 
@@ -62,20 +85,10 @@ def ours(trials: int, seconds: float, *, new_networks: bool) -> list[float]:
             return 0.0, 0.0
 
     class Noop(CellTrainable):
-        """A slot that trains nothing."""
-
         def make_trainer(self, job: Any, study: Any) -> Any:
             return Run()
 
-    choices = (("off", 1, 2, 3, 4, 5, 6, 7, "native"),) * 3 if new_networks else ((1,),) * 3
-    space = Space(base=resnet(8, width=4, input_size=32, classes=4), scales=choices)
-    seeds = (0, 1) if new_networks else tuple(range(trials))
-    study = Study(name="noop", space=space, protocol=Protocol(data=ScaleSignal()), seeds=seeds)
-    with tempfile.TemporaryDirectory() as out:
-        options = Options(progress=False, trainable=Noop, budget_s=None)
-        search(replace(study, seeds=seeds[:trials]), out, options=options)
-        ended = Store(out).cells(["ended_at"])["ended_at"].to_pylist()
-    return sorted(moment.timestamp() for moment in ended)[:trials]
+    return Noop
 
 
 def ray_tune(trials: int, seconds: float) -> list[float]:
