@@ -9,7 +9,6 @@ import argparse
 import multiprocessing
 import os
 import pickle
-import resource
 import signal
 import tempfile
 import time
@@ -47,7 +46,9 @@ def prepare_once(official: Path, target: Path, kill_at: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     prepare(open_source(official), target, progress=progress)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not ru_maxrss: Linux hands that of the parent down to a new process.
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    peak = int(status["VmHWM"].split()[0]) / 1024
     seconds = time.perf_counter() - start
     print(f"first block of this process ended at image {begun:,}; {seconds:.1f} s")
     print(f"peak memory of the process: {peak:,.0f} MiB (limit: 1,024)", flush=True)

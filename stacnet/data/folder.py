@@ -1,12 +1,15 @@
 """A folder of images, one subfolder per class, through torchvision's ImageFolder."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
-from torchvision.datasets import ImageFolder
 
 from stacnet.data.source import Part, Source
+
+if TYPE_CHECKING:
+    from torchvision.datasets import ImageFolder
 
 TEST_NAMES = ("test", "val")
 
@@ -39,14 +42,16 @@ def open_folder(folder: Path, *, size: int) -> Source:
     )
 
 
-def _open(folder: Path) -> ImageFolder:
+def _open(folder: Path) -> "ImageFolder":
+    from torchvision.datasets import ImageFolder  # 350 MB that official data does without
+
     try:
         return ImageFolder(str(folder))
     except FileNotFoundError as error:
         raise ValueError(f"{folder}: {str(error).splitlines()[0]}") from None
 
 
-def _part(images: ImageFolder, *, split: str, size: int) -> Part:
+def _part(images: "ImageFolder", *, split: str, size: int) -> Part:
     folder = Path(images.root)
 
     def read(start: int, stop: int) -> np.ndarray:
