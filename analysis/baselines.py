@@ -25,13 +25,13 @@ def baseline_picks(among: Candidates, splits: Splits) -> list[Pick]:
 
 
 def reference_picks(among: Candidates) -> Iterator[Pick]:
-    """One scale in every stage (1 is SE everywhere), for each scale for which that exists.
+    """One scale in every stage that may carry attention (1 is SE everywhere), where that exists.
 
     The score is the number of stages at that scale.
     """
     for cells in sorted(set(among.cells_NT.ravel().tolist()) - {0}):
         share_N = (among.cells_NT == cells).sum(1).astype(float)
-        if share_N.max() == among.cells_NT.shape[1]:
+        if share_N.max() == among.open_T.sum():
             name = "SE everywhere" if cells == 1 else f"s={cells} everywhere"
             yield make_pick(name, "reference", share_N, among, cost_s=0.0)
 

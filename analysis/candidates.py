@@ -39,6 +39,11 @@ class Candidates:
         return np.array([_cells(spec) for spec in self.specs])
 
     @cached_property
+    def open_T(self) -> NDArray[np.bool_]:
+        """Whether any network has attention in this stage."""
+        return np.any(self.cells_NT > 0, axis=0)
+
+    @cached_property
     def macs_N(self) -> NDArray[np.int64]:
         """Multiply-accumulates of one image."""
         return self._additive(lambda counted: counted.macs)

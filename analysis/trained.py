@@ -26,7 +26,8 @@ def training_picks(
     """Baselines that see training results of seeds A: best uniform scale, one epoch of training."""
     seen = hashlib.sha256(np.ascontiguousarray(bench.select_NA).tobytes()).hexdigest()[:16]
     trial_s = results.device_s / max(1, results.cells)
-    uniform_N = (among.cells_NT == among.cells_NT[:, :1]).all(1)
+    cells_NT = among.cells_NT[:, among.open_T]
+    uniform_N = (cells_NT == cells_NT[:, :1]).all(1)
     score_N = np.where(uniform_N, bench.select_N, np.nan)
     made = []
     if np.isfinite(score_N).any():

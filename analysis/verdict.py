@@ -77,7 +77,8 @@ def _too_few(num_seeds: int, needed: int | None, margin: float) -> str:
         return f"No verdict: {count} cannot show how much accuracy varies between seeds."
     return (
         f"No verdict from {count}: seeing a difference of {_points(margin)} needs "
-        f"{needed} seeds per network that selected nothing, beside those that select the best."
+        f"{_count(needed)} seeds per network that selected nothing, beside those that select the "
+        "best."
     )
 
 
@@ -92,7 +93,7 @@ def _reason(choice: Choice, regret: Interval, margin: float, needed: int | None)
             return "The pick was not trained with the seeds that judge."
         case _:
             return (
-                f"The interval neither excludes nor shows a loss of {points}; about {needed} "
+                f"The interval neither excludes nor shows a loss of {points}; {_count(needed)} "
                 f"seeds per network would, here are {regret.n}."
             )
 
@@ -100,3 +101,9 @@ def _reason(choice: Choice, regret: Interval, margin: float, needed: int | None)
 def _points(share: float) -> str:
     value = f"{100 * share:g}"
     return f"{value} point" if value == "1" else f"{value} points"
+
+
+def _count(needed: int | None) -> str:
+    if needed is None:
+        return "an unknown number of"
+    return str(needed) if needed <= 1000 else "more than 1,000"

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planted import small_study
 
+from analysis.baselines import reference_picks
 from analysis.candidates import Candidates, candidates
 from analysis.classmap import ClassRepMap, Reading
 from analysis.picks import Picks, check_picks, make_pick, picks_from_json
@@ -238,3 +239,11 @@ def test_a_picks_file_with_an_unknown_field_or_a_wrong_value_names_it(picks):
 def test_scale_combinations_of_the_planted_space_are_all_there(among):
     expected = set(itertools.product((0, 1, 2, 4), (0, 1, 4), (0, 1, 4)))
     assert set(map(tuple, among.cells_NT.tolist())) == expected
+
+
+def test_a_stage_that_never_carries_attention_does_not_hide_the_fixed_placements(study):
+    space = replace(study.space, scales=(*study.space.scales[:2], ("off",)))
+    found = {pick.name: pick for pick in reference_picks(candidates(space))}
+    assert found.keys() == {"SE everywhere", "s=4 everywhere"}
+    stages = found["s=4 everywhere"].spec["attention"]
+    assert [stage and stage["scale"] for stage in stages] == [4, 4, None]
