@@ -70,6 +70,8 @@ class Storage:
         def once() -> None:
             hidden = PurePosixPath(name).with_name(f".{PurePosixPath(name).name}")
             target = self._at(str(hidden) if self.is_local else name)
+            if self.is_local:
+                Path(target).parent.mkdir(parents=True, exist_ok=True)
             with source.open("rb") as file, self._files.open_output_stream(target) as stream:
                 while piece := file.read(1 << 22):
                     stream.write(piece)
