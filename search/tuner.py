@@ -37,7 +37,9 @@ ENVIRONMENT = {
 }
 
 
-_NODE_DEATH = re.compile(r"node (has )?(died|failure)|node .{0,80}(terminated|dead)", re.I)
+_NODE_DEATH = re.compile(
+    r"owner has died|node (has )?(died|crashed|failure)|node .{0,80}(terminated|dead)", re.I
+)
 
 
 class Asker(Searcher):
