@@ -35,7 +35,8 @@ class Learner:
     ) -> None:
         self._protocol, self._device = protocol, device
         self.model = build(spec, seed=seed).to(device)
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if device.type != "cpu" or _is_safe_in_channels_last(spec):
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._optimizer = recipe.optimizer(self.model, protocol)
         self._average = _average(self.model, protocol)
         if compiled:
@@ -78,6 +79,16 @@ class Learner:
         self._optimizer.load_state_dict(state["optimizer"])
         if self._average is not None:
             self._average.load_state_dict(state["average"])
+
+
+def _is_safe_in_channels_last(spec: NetworkSpec) -> bool:
+    """Whether oneDNN's strided 1x1 convolutions stay within their memory.
+
+    In torch 2.15 (oneDNN 3.13, AVX-512) the weight gradient of a 1x1 stride-2 convolution in
+    channels_last overruns its buffer with fewer than 16 input channels on maps of 56 pixels and
+    more: heap corruption, then a crash. Seen at 56, not at 54.
+    """
+    return min(spec.widths) >= 16 or spec.input_size < 50
 
 
 def _average(model: nn.Module, protocol: Protocol) -> AveragedModel | None:

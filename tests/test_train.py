@@ -131,6 +131,13 @@ def test_a_run_that_diverges_stops_early():
         results(replace(RECIPE, lr=1e20, warmup_epochs=0.0, epochs=50))
 
 
+def test_a_narrow_network_trains_on_large_images():
+    data = replace(DATA, size=64, train=8, val=8, test=8)  # channels_last would crash the process
+    protocol = Protocol(data=data, epochs=1, batch_size=8)
+    spec = resnet(8, width=8, kernels=(1, 1, 1), input_size=64, classes=8)
+    assert results(protocol, spec=spec)[0].val_loss > 0
+
+
 def test_a_slice_ends_soon_after_its_budget():
     trainer = Trainer(SPEC, replace(RECIPE, epochs=100), load(DATA))
     trainer.run()
