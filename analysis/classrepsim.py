@@ -31,7 +31,16 @@ READOUTS: tuple[tuple[Variant, Estimator], ...] = (
 )
 
 
+BAG_DIMS = 256  # random features of a bag
+RIDGE_DIMS = 256  # a ridge probe costs dims squared per image, and must not outnumber the gallery
+MAX_PERMUTED_CELLS = 1024  # finer maps are not read with permuted cells: a gather per image
 MAX_BAG_CELLS = 64  # a bag costs cells * channels * dims; finer maps are not read as bags
+
+MAX_CELLS: dict[Variant, float] = {
+    "full": math.inf,
+    "permuted": MAX_PERMUTED_CELLS,
+    "bag": MAX_BAG_CELLS,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +96,7 @@ class Settings:
     """
 
     neighbours: int = 10
-    dims: int = 256
+    dims: int = 2048
     readouts: tuple[tuple[Variant, Estimator], ...] = READOUTS
     seed: int = 0
 
@@ -178,11 +187,13 @@ class _Reader:
         channels, cells = v_BCS.shape[1:]
         self._generator = torch.Generator().manual_seed(settings.seed)
         self._sketch = Sketch(channels * cells, dims=settings.dims, generator=self._generator)
-        self._bag = Bag(channels, dims=settings.dims, generator=self._generator)
+        sketched = min(channels * cells, settings.dims)
+        self._ridge_sketch = Sketch(sketched, dims=RIDGE_DIMS, generator=self._generator)
+        self._bag = Bag(channels, dims=BAG_DIMS, generator=self._generator)
         self._estimators = {
             readout: _estimator(readout[1], settings.neighbours, classes)
             for readout in settings.readouts
-            if readout[0] != "bag" or cells <= MAX_BAG_CELLS
+            if cells <= MAX_CELLS[readout[0]]
         }
         self._answers: dict[tuple[Variant, Estimator], list[Tensor]] = {}
 
@@ -191,6 +202,8 @@ class _Reader:
         vectors = {variant: self._vector(v_BCS, variant) for variant, _ in self._estimators}
         for readout, estimator in self._estimators.items():
             x_BM = vectors[readout[0]]
+            if readout[1] == "ridge":
+                x_BM = self._ridge_sketch(x_BM)
             if num_gallery:
                 estimator.add(x_BM[:num_gallery], labels_B[:num_gallery])
             if num_gallery < len(x_BM):

@@ -4,33 +4,32 @@ Shapes: B images, C channels, S = s*s cells, D = C*S, M sketched features.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
 class Sketch:
     """A random projection D -> M that keeps cosines in expectation (count sketch, Charikar 2002).
 
-    Every input feature gets a random sign and falls into one of M sums of equal length; D floats
-    of memory. With D <= M the features stay as they are: their cosines are then exact, and padding
-    them to M with zeros would change none, so all scales are compared in the same M dimensions.
+    Every input feature gets a random sign and is added to one of M sums, in turn: one pass over the
+    features without a gather, D floats of memory. With D <= M the features stay as they are: their
+    cosines are then exact, and padding them to M with zeros would change none, so all scales are
+    compared in the same M dimensions.
     """
 
     def __init__(self, features: int, *, dims: int, generator: torch.Generator) -> None:
         self.dims = dims
         self.keep = features <= dims
-        padded = -(-features // dims) * dims
-        self._order = torch.randperm(padded, generator=generator)
-        self._sign = torch.randint(0, 2, (padded,), generator=generator).float() * 2 - 1
-        self._sign[self._order >= features] = 0.0
-        self._order[self._order >= features] = 0
+        if not self.keep:
+            self._sign = torch.randint(0, 2, (features,), generator=generator).float() * 2 - 1
 
     def __call__(self, x_BD: Tensor) -> Tensor:
         """Sketch of each row: (B, min(D, M))."""
         if self.keep:
             return x_BD
-        if self._order.device != x_BD.device:
-            self._order, self._sign = self._order.to(x_BD.device), self._sign.to(x_BD.device)
-        return (x_BD[:, self._order] * self._sign).view(len(x_BD), self.dims, -1).sum(2)
+        self._sign = self._sign.to(x_BD.device)
+        signed_BD = F.pad(x_BD * self._sign, (0, -x_BD.shape[1] % self.dims))
+        return signed_BD.view(len(x_BD), -1, self.dims).sum(1)
 
 
 class Bag:

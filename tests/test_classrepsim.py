@@ -146,7 +146,7 @@ def test_an_untrained_twin_with_silent_branches_is_made_to_speak():
 def scale_signal_maps() -> dict[str, ClassRepMap]:
     """Maps of two trained nets on layouts of 2x2 cells: patch-limited, and one that sees it all."""
     data = ScaleSignal(grid=2, size=16, gap=1, noise=0.3, train=1024, val=1000, test=64)
-    protocol = Protocol(data=data, epochs=4, batch_size=32, lr=0.1, warmup_epochs=1)
+    protocol = Protocol(data=data, epochs=6, batch_size=32, lr=0.1, warmup_epochs=1)
     splits = load(data)
     charts = {}
     for name, kernels in (("patch-limited", (1, 1, 1)), ("large", (3, 3, 3))):
