@@ -52,6 +52,7 @@ def map_facts(chart: ClassRepMap) -> MapFacts:
         cells = [
             Cell(places.index(r.place), scales.index(r.cells), value)
             for r, value in zip(readings, values, strict=True)
+            if value == value  # the finest maps are not read with permuted cells
         ]
         return Panel(title=title, cells=tuple(cells))
 

@@ -156,6 +156,12 @@ def test_the_map_figure_shows_every_control_and_permuted_layout(facts):
     assert len(shown.panels[0].cells) == 5 + 4 + 3
 
 
+def test_a_scale_that_was_not_read_with_permuted_cells_is_left_out_of_that_panel(facts):
+    readings = tuple(replace(r, lay=float("nan")) if r.native else r for r in facts.chart.readings)
+    shown = map_facts(replace(facts.chart, readings=readings))
+    assert [len(panel.cells) for panel in shown.panels[:3]] == [12, 12, 9]
+
+
 def test_the_frontier_figure_marks_vanilla_se_pick_and_best(facts):
     shown = frontier_facts(facts.comparison)
     assert shown.marked.keys() == {"best of the search", "pick", "vanilla", "SE everywhere"}
