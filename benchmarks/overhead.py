@@ -44,16 +44,18 @@ def ours(trials: int, seconds: float, *, new_networks: bool) -> list[float]:
 
 def _study(trials: int, *, new_networks: bool) -> Any:
     """One network with many seeds, or that many networks (729 at most) sampled at random."""
-    from search.space import Space
+    from search.space import Scale, Space
     from search.study import Exhaustive, Sampled, Study
     from stacnet.protocol import Protocol, ScaleSignal
     from stacnet.spec import resnet
 
-    choices = (("off", 1, 2, 3, 4, 5, 6, 7, "native"),) * 3 if new_networks else ((1,),) * 3
+    choices: tuple[Scale, ...] = (1,)
+    if new_networks:
+        choices = ("off", 1, 2, 3, 4, 5, 6, 7, "native")
     plan = Sampled(sampler="random", trials=trials) if new_networks else Exhaustive()
     return Study(
         name="noop",
-        space=Space(base=resnet(8, width=4, input_size=32, classes=4), scales=choices),
+        space=Space(base=resnet(8, width=4, input_size=32, classes=4), scales=(choices,) * 3),
         protocol=Protocol(data=ScaleSignal()),
         seeds=(0,) if new_networks else tuple(range(trials)),
         strategy=plan,
@@ -100,7 +102,7 @@ def ray_tune(trials: int, seconds: float) -> list[float]:
     def train(config: dict[str, float]) -> None:
         tune.report({"loss": objective(config["x"], seconds)})
 
-    ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=40)
     tuner = tune.Tuner(
         train,
         param_space={"x": tune.uniform(0, 1)},
@@ -150,10 +152,10 @@ def _optuna_worker(folder: str, trials: int, seconds: float) -> None:
 
 def syne_tune(trials: int, seconds: float) -> list[float]:
     """Syne Tune's local backend with random search."""
-    from syne_tune import StoppingCriterion, Tuner
-    from syne_tune.backend import LocalBackend
-    from syne_tune.config_space import uniform
-    from syne_tune.optimizer.baselines import RandomSearch
+    from syne_tune import StoppingCriterion, Tuner  # pyright: ignore[reportMissingImports]
+    from syne_tune.backend import LocalBackend  # pyright: ignore[reportMissingImports]
+    from syne_tune.config_space import uniform  # pyright: ignore[reportMissingImports]
+    from syne_tune.optimizer.baselines import RandomSearch  # pyright: ignore[reportMissingImports]
 
     script = Path(tempfile.mkdtemp()) / "train.py"
     script.write_text(

@@ -22,7 +22,7 @@ from search.manifest import Manifest
 from search.optuna_space import FlatSpace, make_sampler
 from search.pruner import Halving, Never, Pruner
 from search.sampler import AskTell
-from search.space import Space
+from search.space import Scales, Space
 from search.store import Store
 from search.study import Sampled, Study
 from stacnet.protocol import Protocol, ScaleSignal
@@ -33,7 +33,7 @@ Value = Callable[[int], float]
 
 def synthetic() -> tuple[Study, dict[int, float]]:
     """96 networks whose value rises towards one corner, with noise."""
-    scales = (("off", 1, 2, 4), ("off", 1, 2, 4), ("off", 1, 2, 3, 4, "native"))
+    scales: Scales = (("off", 1, 2, 4), ("off", 1, 2, 4), ("off", 1, 2, 3, 4, "native"))
     space = Space(base=resnet(8, width=4, input_size=32, classes=4), scales=scales)
     study = Study(name="synthetic", space=space, protocol=Protocol(data=ScaleSignal(), epochs=27))
     rng = random.Random(0)

@@ -24,7 +24,7 @@ from search.ledger import History
 from search.manifest import load_or_make
 from search.rows import Effort, cell_row
 from search.schema import CELLS
-from search.space import Space
+from search.space import Scale, Space
 from search.status import status
 from search.store import Store
 from search.study import Sampled, Study
@@ -37,9 +37,9 @@ HERE = Path(__file__).parent
 def study(networks: int, *, seeds: int = 1) -> Study:
     """A space of at least so many networks."""
     reductions = tuple(range(1, 1 + -(-networks // 512)))
-    scales = (("off", 1, 2, 3, 4, 5, 6, 7),) * 3
+    scales: tuple[Scale, ...] = ("off", 1, 2, 3, 4, 5, 6, 7)
     base = resnet(8, width=64, input_size=32, classes=4)
-    space = Space(base=base, scales=scales, reductions=reductions)
+    space = Space(base=base, scales=(scales,) * 3, reductions=reductions)
     protocol = Protocol(data=ScaleSignal())
     return Study(name="scale", space=space, protocol=protocol, seeds=tuple(range(seeds)))
 
@@ -47,7 +47,7 @@ def study(networks: int, *, seeds: int = 1) -> Study:
 def run(kind: str, trials: int, out: str) -> None:
     """A search with an instant objective."""
     sys.path.insert(0, str(HERE.parent / "tests"))
-    from trainables import Smooth
+    from trainables import Smooth  # pyright: ignore[reportMissingImports]
 
     from search.run import Options, search
 
@@ -140,7 +140,7 @@ def _timed(flag: str, out: str, what: str) -> None:
 
 def resume_once(out: str) -> None:
     """Resume; prints memory and the moment at which the first new cell began."""
-    from trainables import Smooth
+    from trainables import Smooth  # pyright: ignore[reportMissingImports]
 
     from search.run import Options, resume
 

@@ -10,6 +10,7 @@ from stacnet.attention_spec import AttentionKind, AttentionSpec
 from stacnet.spec import NetworkSpec, check_scale_fits
 
 Scale = int | Literal["off", "native"]
+Scales = tuple[tuple[Scale, ...], ...]  # one tuple of choices per stage
 
 
 @dataclass(frozen=True, kw_only=True)

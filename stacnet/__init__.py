@@ -1,1 +1,1 @@
-"""Networks with STAC attention, their data, one training run; torch, torchvision, numpy, pyarrow."""
+"""Networks with STAC attention, data, one training run; torch, torchvision, numpy, pyarrow."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from search.cli.flags import NetworkFlags
-from search.space import Scale, Space
+from search.space import Scale, Scales, Space
 from stacnet.attention_spec import LIVE_FIELDS, Placement
 from stacnet.protocol import DataSpec, Digits, Prepared, ScaleSignal
 from stacnet.spec import NetworkSpec, resnet
@@ -51,12 +51,13 @@ def one_network_space(flags: NetworkFlags) -> Space:
         unused = [name for name in (*gate, "scale") if getattr(flags, name) is not None]
         if unused:
             raise ValueError(f"--{unused[0]} has no effect without attention; give --scale too")
-        return Space(base=vanilla, scales=(("off",),) * len(vanilla.blocks))
+        none: Scales = tuple(("off",) for _ in vanilla.blocks)
+        return Space(base=vanilla, scales=none)
     for name in (*gate, "scale"):
         if getattr(flags, name) is not None and name not in LIVE_FIELDS[kind]:
             raise ValueError(f"--{name} has no effect with --attention {kind}; leave it out")
     choices: dict[str, Any] = {PLURALS[name]: (value,) for name, value in gate.items()}
-    scales = tuple((scale,) for scale in _scales(flags.scale, len(vanilla.blocks)))
+    scales: Scales = tuple((scale,) for scale in _scales(flags.scale, len(vanilla.blocks)))
     return Space(base=vanilla, scales=scales, kinds=(kind,), **choices)
 
 
