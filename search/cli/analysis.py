@@ -96,11 +96,13 @@ def _map_table(chart: "ClassRepMap") -> Table:
 
 def _compare(command: c.Compare) -> None:
     from analysis.compare import compare
+    from analysis.facts import gather
     from analysis.sentences import answer, cost_sentence, place_sentence
 
-    comparison = compare(Store(command.folder), picks_file=command.picks)
+    store = Store(command.folder)
+    comparison = compare(store, picks_file=command.picks)
     if command.json:
-        print(comparison.to_json())
+        print(gather(store, picks_file=command.picks).to_json())
         return
     console = Console()
     for sentence in (
