@@ -115,7 +115,7 @@ class Teller:
         intruder = f"{without_token} timeout 15 python /mnt/shared/intruder.py"
         story.intruder = two.run(intruder, check=False)
         two.run("cp ~/stacnet/COMMIT /tmp && echo another > ~/stacnet/COMMIT")
-        story.faults = preflight(self.head, "/root/study faulty")
+        story.faults = preflight(self.head, "/tmp/study faulty")
         two.run("cp /tmp/COMMIT ~/stacnet/COMMIT")
         story.faults_without = preflight(self.head, "/mnt/shared/study")
         story.faults_without_token = preflight(two, "/mnt/shared/study", before=without_token)
