@@ -15,7 +15,7 @@ from search.rows import Effort, Row, cell_row, epoch_rows, now
 from search.store import Store
 from search.study import Study
 from stacnet.checkpoint import dumps
-from stacnet.cost import cost
+from stacnet.cost import price
 from stacnet.latency import latency
 from stacnet.protocol import EpochResult
 from stacnet.train import Diverged
@@ -173,7 +173,7 @@ class CellRun:
         return cell.spec == cell.spec.vanilla or cell.suggested_by.startswith("finalist")
 
     def _static(self) -> Row:
-        counted = cost(self.job.cell.spec)
+        counted = price(self.job.cell.spec)
         columns: Row = {name: getattr(counted, name) for name in STATIC}
         if any(objective.metric == "latency_s" for objective in self._study.objectives):
             device = "cuda" if self.job.gpus else "cpu"

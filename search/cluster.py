@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import yaml
@@ -21,6 +22,7 @@ from search.errors import ClusterError
 from search.snapshot import export, make_token
 
 ON_HEAD = "cd ~/stacnet && . ~/.stacnet.env && exec .venv/bin/python -m search.on_head"
+MACHINES_AT_ONCE = 32
 START_S = 5  # a search that dies at once does so within this time
 
 
@@ -197,9 +199,11 @@ def _on_head(cluster: Cluster, words: str, *, timeout_s: float) -> str:
 def _stop_machines(cluster: Cluster) -> tuple[list[str], list[str]]:
     """Machines with Ray processes that would not end, and machines that do not answer."""
     script = f"cd ~/stacnet && .venv/bin/ray stop --grace-period 5 > /dev/null 2>&1; {_COUNT}"
+    addresses = [cluster.provider["head_ip"], *cluster.provider["worker_ips"]]
+    with ThreadPoolExecutor(MACHINES_AT_ONCE) as pool:
+        answers = list(pool.map(lambda one: ssh(cluster, one, script, timeout_s=60), addresses))
     left, unknown = [], []
-    for address in (cluster.provider["head_ip"], *cluster.provider["worker_ips"]):
-        done = ssh(cluster, address, script, timeout_s=60)
+    for address, done in zip(addresses, answers, strict=True):
         if done.returncode == NO_SSH:
             unknown.append(f"{address}: {done.stderr.strip()}")
         elif done.stdout.strip():

@@ -1,7 +1,7 @@
 """Attempts that left no row because their worker is gone: whose fault it was, and what it cost."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from search.cells import Job
@@ -34,10 +34,21 @@ class Loss:
         return {"crash": "failed", "memory": "oom"}.get(self.cause, "preempted")
 
 
-def write_lost(job: Job, *, study: Study, store: Store, loss: Loss, wall_s: float) -> None:
-    """Store the row of an attempt that can no longer do it; what no checkpoint saved is wasted."""
+def write_lost(
+    job: Job,
+    *,
+    study: Study,
+    store: Store,
+    loss: Loss,
+    wall_s: float,
+    ended: datetime | None = None,
+) -> None:
+    """Store the row of an attempt that can no longer do it; what no checkpoint saved is wasted.
+
+    `ended` is when it was last heard of; now, if not given.
+    """
     saved_s = Checkpoints(store.storage, job.cell.cell_id).spent_s(job.attempt)
-    ended = now()
+    ended = ended or now()
     effort = Effort(
         started_at=ended - timedelta(seconds=wall_s),
         ended_at=ended,
@@ -78,6 +89,7 @@ def account_for(
             text = f"driver on {previous.hostname}, pid {previous.pid}"
             wall_s = max(previous.life_s - running.since_s, 0.0)
             loss = Loss(cause="driver", text=text)
-            write_lost(job, study=study, store=store, loss=loss, wall_s=wall_s)
+            ended = datetime.fromisoformat(previous.beat_at)
+            write_lost(job, study=study, store=store, loss=loss, wall_s=wall_s, ended=ended)
             lost += 1
     return lost

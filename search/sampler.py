@@ -176,9 +176,9 @@ class AskTell:
             return True
         if self._manifest is not None:
             return spec.network_id in self._manifest.members
-        from stacnet.cost import cost
+        from stacnet.cost import price
 
-        return meets_bounds(self._study, cost(spec))
+        return meets_bounds(self._study, price(spec))
 
     def _shuffled(self) -> Iterator[int]:
         if self._manifest is None:

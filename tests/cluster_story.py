@@ -74,8 +74,7 @@ def tell(world: Hosts, story: Story) -> Story:
         teller.go_down,
     ):
         chapter()
-        story.seconds[chapter.__name__] = round(time.monotonic() - teller.began, 1)
-        (world.folder / "story.log").write_text(json.dumps(story.seconds, indent=1))
+        teller.note(chapter.__name__)
     return story
 
 
@@ -98,7 +97,14 @@ class Teller:
         """A command at the launcher, as the guide has it."""
         self.story.ran.append(command)
         script = f"cd ~/stacnet && . .venv/bin/activate && {command}"
-        return self.launcher.run(script, timeout=PATIENCE_S, check=check)
+        said = self.launcher.run(script, timeout=PATIENCE_S, check=check)
+        self.note(command)
+        return said
+
+    def note(self, what: str) -> None:
+        """When it was over, s after the launcher was there."""
+        self.story.seconds[what] = round(time.monotonic() - self.began, 1)
+        (self.world.folder / "story.log").write_text(json.dumps(self.story.seconds, indent=1))
 
     def submit(self, command: str) -> None:
         self.run(f'stac cluster submit cluster.local.yaml "{command}"')

@@ -190,8 +190,11 @@ class Hosts:
             f"ip link add {cable} type veth peer name eth0 netns {host.pid} && "
             f"ip link set {cable} master bridge up",
         )
-        card = f"ip addr add {address}/24 dev eth0; ip link set eth0 up"
-        _in_network(host.pid, f"{card}; ip route add default dev eth0")
+        # One hardware address per IPv4 address, or the others look for a new head on the old card.
+        hardware = "02:00:" + ":".join(f"{int(part):02x}" for part in address.split("."))
+        card = f"ip link set eth0 address {hardware}; ip addr add {address}/24 dev eth0"
+        start = "ip link set eth0 up; ip route add default dev eth0"
+        _in_network(host.pid, f"{card}; {start}")
         _wait_for_ssh(host, self.folder / f"{name}.log")
         return host
 

@@ -39,8 +39,8 @@ def cheap(*, epochs: int = 3, seeds: tuple[int, ...] = (0, 1)) -> Study:
 
 
 def slow() -> Study:
-    """Four cells whose epochs take long."""
-    study = cheap(epochs=1000, seeds=(0,))
+    """Four cells that do not end by themselves within a test."""
+    study = cheap(epochs=50_000, seeds=(0,))
     space = replace(study.space, scales=(("off", 1), ("off", 1), ("off",)))
     return replace(study, name="slow", space=space)
 

@@ -63,6 +63,21 @@ def test_a_killed_search_runs_only_what_is_owed(tmp_path: Path, undisturbed: Sto
     assert attempts["failed"] == 0
 
 
+def test_a_killed_sampled_search_goes_on_with_other_networks(tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    driver = Driver(out, "sampled")
+    driver.wait_for_cells(7)
+    driver.kill_all()
+    driver = Driver(out, "sampled")
+    assert driver.finish() == 0, driver.log.read_text()
+    store = Store(out)
+    assert check(store) == []
+    assert store.cells(KEY).num_rows == 20
+    rows = store.cells(["network_id", "status"], all_attempts=True).to_pylist()
+    trained = [row["network_id"] for row in rows if row["status"] == "complete"]
+    assert len(set(trained)) == len(trained) == 20
+
+
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", [2, 3])

@@ -99,7 +99,7 @@ class Cost:
 
     network: NetworkFlags = field(default_factory=NetworkFlags)
     latency: bool = False
-    """also measure the forward pass on this machine's device"""
+    """also time the forward pass here: one image, fp32, all threads; GPU if there is one"""
     json: bool = False
     """print JSON"""
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from search.cli import commands as c
 from search.cli.flag_values import data_spec, network_spec
+from stacnet.spec import NetworkSpec
 
 
 def run(command: c.Cost | c.Train | c.Prepare | c.Inspect) -> int:
@@ -37,6 +38,7 @@ def cost_facts(command: c.Cost) -> dict[str, Any]:
     from stacnet.cost import cost
 
     own, vanilla = cost(spec), cost(spec.vanilla)
+    measured = {"latency": _latency(spec)} if command.latency else {}
     return {
         "network_id": spec.network_id,
         "depth": spec.depth,
@@ -45,9 +47,20 @@ def cost_facts(command: c.Cost) -> dict[str, Any]:
         "vanilla_macs": vanilla.macs,
         "params_ratio": own.params / vanilla.params,
         "macs_ratio": own.macs / vanilla.macs,
+        "train_memory_bytes_256": own.train_memory_bytes(256),
         "map_sizes": list(spec.map_sizes),
         "attention": spec.to_dict()["attention"],
+        **measured,
     }
+
+
+def _latency(spec: NetworkSpec) -> dict[str, Any]:
+    import torch
+
+    from stacnet.latency import latency
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return asdict(latency(spec, device=device))
 
 
 def _prepare(command: c.Prepare) -> None:
@@ -94,13 +107,13 @@ def _show(facts: dict[str, Any], *, as_json: bool) -> None:
 
 def _readable(value: Any) -> str:
     match value:
-        case int():
+        case int() if not isinstance(value, bool):
             return f"{value:,}"
         case float():
-            return f"{value:.4f}"
+            return f"{value:.4g}"
         case None:
             return "-"
         case dict():
-            return " ".join(f"{k}={v}" for k, v in value.items())
+            return " ".join(f"{k}={_readable(v)}" for k, v in value.items())
         case _:
             return str(value)
