@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from search.errors import StudyError
+
 PREFIX = "stac-ray-"
 PASSED_ON = ("AWS_", "STACNET_")  # environment variables that workers need like the driver
 
@@ -25,7 +27,8 @@ def runtime_env(address: str | None) -> dict[str, Any]:
 def ray_session(address: str | None) -> Iterator[None]:
     """Ray for the body: started here without address, joined with one; as it is if already up.
 
-    Nothing is written outside a private folder below the temporary folder, which is removed.
+    A Ray started here has all cores of the machine, or `$STACNET_CPUS` of them. Nothing is written
+    outside a private folder below the temporary folder, which is removed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -47,6 +50,7 @@ def ray_session(address: str | None) -> Iterator[None]:
             folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir="/tmp")
             ray.init(
                 address="local",
+                num_cpus=_lent_cpus(),
                 include_dashboard=False,
                 object_store_memory=100_000_000,
                 _temp_dir=folder,
@@ -60,6 +64,18 @@ def ray_session(address: str | None) -> Iterator[None]:
         ray.shutdown()
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lent_cpus() -> int | None:
+    """Cores that trials may use; None for all.
+
+    Raises:
+        StudyError: the environment variable is not a number of cores.
+    """
+    text = os.environ.get("STACNET_CPUS")
+    if text is not None and not (text.isdigit() and int(text) > 0):
+        raise StudyError(f"STACNET_CPUS must be a number of cores, got {text}")
+    return int(text) if text else None
 
 
 def _sweep() -> None:

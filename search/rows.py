@@ -152,6 +152,11 @@ def code_commit() -> str | None:
     return commit + ("+" if changes else "")
 
 
+def code_facts() -> dict[str, str | None]:
+    """Commit and versions of the code that runs."""
+    return {"commit": code_commit(), **json.loads(versions())}
+
+
 def now() -> datetime:
     """The time of day, for people."""
     return datetime.now(UTC)

@@ -1,6 +1,7 @@
 """The store of one study: what was planned and what has been finished, in Parquet."""
 
 import io
+import json
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +14,13 @@ import pyarrow.parquet as pq
 
 from search.cells import Job
 from search.errors import StoreError
+from search.rows import code_facts
 from search.schema import CELLS, EPOCHS, SCHEMA_VERSION
 from search.storage import Storage
 from search.study import Study, first_difference, study_from_json
 
 STUDY_FILE = "study.json"
+CODE = "code"  # its field that is not the study's: commit and versions it began with
 MERGED = "merged-"
 KEY = ("network_id", "protocol_id", "seed")
 READERS = 8
@@ -52,20 +55,32 @@ class Store:
         Raises:
             StoreError: there is none, or it cannot be read.
         """
+        return self._study_and_code()[0]
+
+    def code(self) -> dict[str, str | None]:
+        """Commit and versions of the code that the study began with; empty in older stores."""
+        return self._study_and_code()[1]
+
+    def _study_and_code(self) -> tuple[Study, dict[str, str | None]]:
+        source = f"{self.address}/{STUDY_FILE}"
         try:
-            text = self.storage.read(STUDY_FILE)
+            plain = json.loads(self.storage.read(STUDY_FILE))
+            code = plain.pop(CODE, {})
         except FileNotFoundError:
             raise StoreError(f"a study folder must hold {STUDY_FILE}, got {self.address}") from None
-        return study_from_json(text, source=f"{self.address}/{STUDY_FILE}")
+        except (ValueError, AttributeError, TypeError) as error:
+            raise StoreError(f"{source}: must be a JSON object: {error}") from None
+        return study_from_json(json.dumps(plain), source=source), code
 
     def begin(self, study: Study) -> None:
-        """Write the study, or make sure that it is the one that is here.
+        """Write the study and the code it begins with, or make sure that it is the one here.
 
         Raises:
             StoreError: another study is here; the field that differs is named.
         """
         if not self.exists():
-            self.storage.write(STUDY_FILE, study.to_json().encode())
+            plain = json.loads(study.to_json()) | {CODE: code_facts()}
+            self.storage.write(STUDY_FILE, json.dumps(plain, sort_keys=True, indent=1).encode())
             return
         difference = first_difference(self.study(), study)
         if difference:

@@ -57,10 +57,11 @@ STUDIES = {"cheap": cheap, "slow": slow, "sampled": sampled}
 class Driver:
     """A search in a session of its own, with all the processes that Ray starts for it."""
 
-    def __init__(self, out: Path, study: str, *, log: Path | None = None) -> None:
+    def __init__(self, out: Path, study: str, *, log: Path | None = None, slots: int = 2) -> None:
         self._seen: dict[int, float] = {}
+        self._slots = slots
         self.log = log or out.with_suffix(".log")
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "STACNET_CPUS": str(slots)}
         with self.log.open("ab") as file:
             self.process = subprocess.Popen(
                 [sys.executable, __file__, str(out), study],
@@ -96,7 +97,7 @@ class Driver:
                 return
             time.sleep(0.05)
 
-    def wait_for_training(self, *, cpu_s: float = 4.0, timeout_s: float = 200) -> None:
+    def wait_for_training(self, *, cpu_s: float = 2.5, timeout_s: float = 200) -> None:
         """Until each worker that holds a cell has worked on after it loaded its libraries."""
         ticks = os.sysconf("SC_CLK_TCK")
         deadline = time.monotonic() + timeout_s
@@ -104,7 +105,7 @@ class Driver:
             busy = [pid for pid in workers(self.process.pid) if loaded_torch(pid)]
             now = {pid: cpu_ticks(pid) / ticks for pid in busy}
             first = {pid: self._seen.setdefault(pid, used) for pid, used in now.items()}
-            if len(busy) >= 2 and all(now[pid] - first[pid] > cpu_s for pid in busy):
+            if len(busy) >= self._slots and all(now[pid] - first[pid] > cpu_s for pid in busy):
                 return
             time.sleep(0.2)
 

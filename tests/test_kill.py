@@ -131,7 +131,7 @@ def test_a_killed_worker_costs_one_attempt_and_no_cell(tmp_path: Path, undisturb
 
 def test_a_killed_raylet_ends_the_run_with_a_clear_error_and_blames_no_cell(tmp_path: Path) -> None:
     out = tmp_path / "study"
-    driver = Driver(out, "slow")
+    driver = Driver(out, "slow", slots=1)
     driver.wait_for_work()
     for pid in descendants(driver.process.pid):
         if Path(f"/proc/{pid}/exe").resolve().name == "raylet":
@@ -144,13 +144,13 @@ def test_a_killed_raylet_ends_the_run_with_a_clear_error_and_blames_no_cell(tmp_
 
 def test_a_second_driver_is_refused_and_takes_over_after_a_kill(tmp_path: Path) -> None:
     out = tmp_path / "study"
-    driver = Driver(out, "slow")
+    driver = Driver(out, "slow", slots=1)
     driver.wait_for_work()
-    second = Driver(out, "slow")
+    second = Driver(out, "slow", slots=1)
     assert second.finish(timeout_s=60) == 2
     assert f"one driver at a time, got one alive on {os.uname().nodename}" in second.log.read_text()
     driver.kill_all()
-    third = Driver(out, "slow")
+    third = Driver(out, "slow", slots=1)
     third.wait_for_work()
     third.process.send_signal(signal.SIGTERM)
     assert third.finish(timeout_s=60) == 0, third.log.read_text()

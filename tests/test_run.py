@@ -23,8 +23,9 @@ SMOOTH = Options(progress=False, trainable=Smooth)
 
 @pytest.fixture(scope="module", autouse=True)
 def ray_up() -> Iterator[None]:
-    """One Ray for all tests of this file; its workers find the scripted trainables."""
+    """One Ray with one slot for this file; its worker finds the scripted trainables."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STACNET_CPUS", "1")
         patch.setenv("PYTHONPATH", str(Path(__file__).parent))
         with ray_session(None):
             yield

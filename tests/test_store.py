@@ -67,6 +67,15 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
+def test_a_study_names_the_code_it_began_with(store: Store) -> None:
+    assert store.study() == STUDY
+    assert {"commit", "python", "torch", "ray"} <= store.code().keys()
+    plain = json.loads(store.storage.read("study.json"))
+    store.storage.write("study.json", json.dumps(plain | {"lr": 1}).encode())
+    with pytest.raises(ValueError, match=r"study.json: lr: no such field"):
+        store.study()
+
+
 def test_writing_an_attempt_twice_changes_nothing(store: Store) -> None:
     put(store, job())
     before = store.cells().to_pylist()

@@ -11,9 +11,8 @@ from search.cli import commands as c
 
 def main(argv: list[str] | None = None) -> None:
     """Entry point. Exits 0 (done), 1 (ran and failed) or 2 (wrong use)."""
-    command = _parse(sys.argv[1:] if argv is None else argv)
     try:
-        code = run(command)
+        code = run(_parse(sys.argv[1:] if argv is None else argv))
     except BrokenPipeError:  # the reader of a pipe has seen enough
         sys.stderr.close()
         code = 0
@@ -57,15 +56,28 @@ def run(command: c.Command) -> int:
 
 
 def _parse(argv: list[str]) -> c.Command:
-    """Like `commands.parse`, but an error is one line."""
-    printed = io.StringIO()
+    """Like `commands.parse`, but an error is one line, and help fits a terminal."""
+    help_text, printed = _Page(), io.StringIO()
     try:
-        with contextlib.redirect_stderr(printed):
+        with contextlib.redirect_stdout(help_text), contextlib.redirect_stderr(printed):
             return c.parse(argv)
     except SystemExit as stop:
         if stop.code:
             print(f"stac: {_one_line(printed.getvalue())}", file=sys.stderr)
+        else:
+            print(
+                re.sub(r"\{[a-z,]{50,}\}", "COMMAND ...", help_text.getvalue()), end="", flush=True
+            )
         raise
+
+
+class _Page(io.StringIO):
+    """Text for stdout: in its encoding, and in colour if it is a terminal."""
+
+    encoding = sys.stdout.encoding
+
+    def isatty(self) -> bool:
+        return sys.__stdout__ is not None and sys.__stdout__.isatty()
 
 
 def _one_line(box: str) -> str:

@@ -1,6 +1,7 @@
 """`stac studies | search | resume | extend | finalists | compact | export | doctor`."""
 
 import json
+import sys
 from typing import Any, assert_never
 
 from rich.console import Console
@@ -9,6 +10,7 @@ from rich.table import Table
 from search import run as engine
 from search.cli import study_commands as c
 from search.cli.flag_values import assignments
+from search.rows import code_facts
 from search.run import Options, Summary
 from search.store import Store
 from search.studies import load_study, named_studies, override
@@ -69,6 +71,7 @@ def _carry_out(command: c.Search | c.Resume | c.Extend | c.Finalists) -> Summary
                 warm_start=command.warm_start or "",
             )
         case c.Resume():
+            _compare_code(Store(command.folder))
             return engine.resume(command.folder, options=options)
         case c.Extend():
             return engine.extend(
@@ -78,6 +81,14 @@ def _carry_out(command: c.Search | c.Resume | c.Extend | c.Finalists) -> Summary
             return engine.finalists(command.folder, options=options)
         case _:
             assert_never(command)
+
+
+def _compare_code(store: Store) -> None:
+    """Say which commit or version is another one than at the study's beginning."""
+    began = store.code()
+    changed = {name: text for name, text in code_facts().items() if began.get(name, text) != text}
+    for name, text in changed.items():
+        print(f"note: {name} was {began[name]} when the study began, is {text}", file=sys.stderr)
 
 
 def _say(summary: Summary, folder: str) -> None:
