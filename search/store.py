@@ -123,10 +123,6 @@ class Store:
             self.storage.write(f"epochs/{name}", _encode(epochs, EPOCHS))
         self.storage.write(f"cells/{name}", _encode([row], CELLS))
 
-    def has_attempt(self, job: Job) -> bool:
-        """Whether this attempt has its row, as a file of its own."""
-        return self.storage.exists(f"cells/{job.cell.cell_id}-{job.attempt}.parquet")
-
     def write_merged(self, folder: str, table: pa.Table) -> str:
         """Store many rows of `cells` or `epochs` as one file; its name."""
         name = f"{MERGED}{uuid.uuid4().hex}.parquet"

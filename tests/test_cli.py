@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from official_data import write_cifar10, write_cifar100, write_imagenet
 
 from search.cli.commands import parse
 from search.cli.main import main
+from search.store import Store
 
 
 class Ended(NamedTuple):
@@ -70,9 +74,61 @@ def test_a_mistake_is_one_line_with_rule_and_value(stac: Stac, words: str, messa
     assert not out.stdout
 
 
+def test_latency_is_measured_only_when_it_is_asked_for(stac: Stac) -> None:
+    words = "cost --depth 8 --width 4 --input-size 8 --classes 2 --json".split()
+    assert "latency" not in json.loads(stac(*words).stdout)
+    measured = json.loads(stac(*words, "--latency").stdout)["latency"]
+    assert measured["image_s"] > 0
+    assert measured["batch_size"] == 1
+
+
+@pytest.mark.parametrize(
+    ("write", "shape", "size"),
+    [
+        (partial(write_imagenet, size=64, per_batch=12), "10 --width 4", 64),
+        (write_cifar10, "20 --width 4 --classes 10 --input-size 32", 32),
+        (partial(write_cifar100, num=1200), "20 --width 4 --classes 100 --input-size 32", 32),
+    ],
+    ids=["imagenet64", "cifar10", "cifar100"],
+)
+def test_official_files_are_prepared_inspected_and_trained_on_by_commands(
+    stac: Stac,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Callable[[Path], None],
+    shape: str,
+    size: int,
+) -> None:
+    write(tmp_path / "official")
+    monkeypatch.setenv("STACNET_DATA", str(tmp_path / "data"))
+    prepared = stac("data", "prepare", str(tmp_path / "official"), "--name", "images")
+    assert prepared.returncode == 0, prepared.stderr
+    sheet = tmp_path / "sheet.png"
+    inspected = stac("data", "inspect", "images", "--sheet", str(sheet), "--json")
+    assert inspected.returncode == 0, inspected.stderr
+    facts = json.loads(inspected.stdout)
+    assert facts["shape"] == [3, size, size]
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+    out = tmp_path / "run"
+    words = f"train --depth {shape} --scale 2 --data images --override epochs=1 batch_size=32"
+    trained = stac(*words.split(), "--out", str(out))
+    assert trained.returncode == 0, trained.stderr
+    assert "test acc" in trained.stdout
+    (row,) = Store(out).cells().to_pylist()
+    assert (row["status"], row["epochs"]) == ("complete", 1)
+    assert row["test_loss_last"] > 0
+    assert (out / "curve.png").exists()
+    assert Store(out).weights(f"{row['network_id']}-{row['protocol_id']}-0") is None
+    again = stac(*words.split(), "--out", str(out))
+    assert again.returncode == 0
+    assert Store(out).cells(all_attempts=True).num_rows == 1
+
+
 def test_every_command_explains_itself_within_80_columns(stac: Stac) -> None:
-    listing = stac("--help").stdout
-    assert all(len(line) <= 80 for line in listing.splitlines()[1:])
+    for words in ("--help", "search --help", "train --help", "data --help", "cluster --help"):
+        listing = stac(*words.split()).stdout
+        assert listing.startswith("usage: stac")
+        assert [line for line in listing.splitlines() if len(line) > 80] == []
 
 
 def test_overrides_may_be_grouped_or_repeated() -> None:
