@@ -9,7 +9,7 @@ from hypothesis import settings
 settings.register_profile("suite", deadline=None, max_examples=50)
 settings.load_profile("suite")
 torch.set_num_threads(1)
-os.environ["RAY_worker_niceness"] = "0"  # or trials starve beside the other test process
+os.environ.update(RAY_worker_niceness="0")  # or trials starve beside the other test process
 
 LONGEST = ("test_cluster", "test_kill", "test_run", "test_s3")  # begun first: the rest fills gaps
 

@@ -1,6 +1,7 @@
 """Pooled responses of any network, seen through hooks."""
 
 import pytest
+import timm
 import torch
 import torchvision
 from torch import nn
@@ -45,8 +46,9 @@ def test_responses_are_cell_averages_in_row_major_order():
     torch.testing.assert_close(seen["0", 2], averages)
 
 
-def test_a_torchvision_network_is_probed_by_its_module_names():
-    model = torchvision.models.resnet18(weights=None)
+@pytest.mark.parametrize("make", [torchvision.models.resnet18, timm.models.resnet18])
+def test_networks_of_torchvision_and_timm_are_probed_by_module_names(make):
+    model = make()
     seen = look(model, ["layer1.1.bn2", "layer4"], (2,), 32)
     assert seen["layer1.1.bn2", 2].shape == (2, 64, 4)
     assert seen["layer4", 2].shape == (2, 512, 1)
