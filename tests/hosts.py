@@ -43,7 +43,7 @@ rm -rf /mnt/home/{.ray,.stacnet,.cache,.ssh,.bash_profile,.bash_login}
 mkdir -m 700 /mnt/home/.ssh
 cp "$KEYS/id_ed25519" "$KEYS/id_ed25519.pub" /mnt/home/.ssh
 cp "$KEYS/id_ed25519.pub" /mnt/home/.ssh/authorized_keys
-echo 'export STACNET_CPUS=1 RAY_worker_niceness=0' > /mnt/home/.bashrc
+echo "export STACNET_CPUS=$CPUS RAY_worker_niceness=0" > /mnt/home/.bashrc
 echo '. ~/.bashrc' > /mnt/home/.profile
 cp "$KEYS/host" /mnt/ssh/host && chmod 600 /mnt/ssh/host
 # The user that cluster.local.yaml logs in as, at this home.
@@ -166,10 +166,11 @@ class Hosts:
     switch: int
     alive: dict[str, Host] = field(default_factory=dict)
 
-    def start(self, name: str, address: str) -> Host:
-        """Boot a host; returns when its sshd listens."""
+    def start(self, name: str, address: str, *, cpus: int) -> Host:
+        """Boot a host that lends so many cores; returns when its sshd listens."""
         given = {
             "NAME": name,
+            "CPUS": str(cpus),
             "ADDRESS": address,
             "ROOT": str(ROOT),
             "VENV": str(VENV),

@@ -74,7 +74,7 @@ def rows(table: pa.Table, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
 
 
 def test_all_machines_that_are_on_join_with_token_authentication_on(story: Story) -> None:
-    assert "3 CPUs" in story.joined
+    assert "2 CPUs" in story.joined
 
 
 def test_a_client_without_the_token_is_refused(story: Story) -> None:
@@ -87,7 +87,7 @@ def test_preflight_has_a_line_for_each_fault_of_the_cluster(story: Story) -> Non
         "devices: no GPU: each trial wants 1 CPUs and 1 GPUs",
         "versions on two: must equal the driver's, got code another (here ",
         *(f"storage on {name}: not shared: this machine and the driver" for name in ("one", "two")),
-        *(f"data on {name}: cache missing: " for name in ("head", "one", "two")),
+        *(f"data on {name}: cache missing: " for name in ("one", "two")),
     ]
     for start in expected:
         assert [line for line in story.faults if line.startswith(start)], (start, story.faults)
@@ -102,13 +102,15 @@ def test_preflight_says_that_the_token_is_missing(story: Story) -> None:
     assert [line[:15] for line in story.faults_without_token] == ["token: missing:"]
 
 
-def test_the_study_trained_on_every_machine_also_on_the_late_one(story: Story) -> None:
-    assert story.hosts_with_rows() == {"head", "one", "two", "late"}
+def test_the_study_trained_on_all_that_lend_cores_also_on_the_late_one(
+    story: Story,
+) -> None:
+    assert story.hosts_with_rows() == {"one", "two", "late"}
 
 
 def test_status_from_the_launcher_counts_cells_while_the_search_runs(story: Story) -> None:
     assert story.status["cells"] == CELLS
-    assert 3 <= story.status["complete"] < CELLS
+    assert 2 <= story.status["complete"] < CELLS
 
 
 def test_a_second_up_is_refused_under_the_running_search(story: Story) -> None:
@@ -131,7 +133,7 @@ def test_what_was_lost_with_a_machine_is_not_held_against_its_cell(story: Story)
     every = story.cells(["status", "error_type"], all_attempts=True)
     lost = Counter(row["error_type"] for row in every if row["status"] == "preempted")
     assert lost["node"] >= 1  # the machine that was killed in the middle of a cell
-    assert lost["driver"] >= 1  # the head
+    assert set(lost) <= {"node", "driver"}
     assert {row["status"] for row in every} == {"complete", "preempted"}
 
 
