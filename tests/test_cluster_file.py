@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hosts import need_hosts
 
 from search.cluster_file import read_cluster
 from search.errors import ClusterError
@@ -40,3 +41,13 @@ def test_a_file_that_is_no_cluster_is_refused_with_its_name(tmp_path):
     )
     with pytest.raises(ClusterError, match=r"provider\.type must be local or aws, got gcp"):
         read_cluster(file)
+
+
+def test_hosts_that_cannot_be_made_are_a_failure_in_ci_and_a_skip_elsewhere(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="not installed|need root"):
+        need_hosts()
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception, match="not installed|need root"):
+        need_hosts()

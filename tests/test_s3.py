@@ -1,6 +1,7 @@
 """A study on a real S3 server: killed and resumed, and with the server gone for 20 seconds."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,11 +16,16 @@ from typing import Any
 
 import boto3
 import pytest
+import yaml
+from official_data import write_cifar10
 from searches import ROOT, cheap, descendants
 
 from search.schema import DETERMINISTIC_CELLS, DETERMINISTIC_EPOCHS
 from search.store import Store
 from search.study import Study
+from stacnet.data.images import load
+from stacnet.data.prepare import open_source, prepare
+from stacnet.protocol import Prepared
 
 BUCKET = "s3://studies"
 OUTAGE_S = 20
@@ -181,6 +187,23 @@ def some_cells(store: Store, driver: subprocess.Popen[bytes]) -> None:
 def test_a_study_on_s3_has_every_cell_once(unbroken):
     assert statuses(unbroken) == {"complete": CELLS}
     assert unbroken.study() == few()
+
+
+def test_prepared_images_reach_a_worker_by_the_commands_of_guide_and_cluster_file(gate, tmp_path):
+    """Upload as docs/cluster.md has it, download as cluster.yaml has it, in another home."""
+    guide = (ROOT / "docs" / "cluster.md").read_text()
+    upload = next(line for line in guide.splitlines() if "copy_files('$HOME" in line)
+    plain = yaml.safe_load((ROOT / "cluster.yaml").read_text())
+    download = plain["worker_setup_commands"][0].replace("CHANGE-my-bucket", "studies")
+    laptop, worker = tmp_path / "laptop", tmp_path / "worker"
+    write_cifar10(tmp_path / "official")
+    prepare(open_source(tmp_path / "official"), laptop / ".cache" / "stacnet" / "cifar")
+    (worker / ".cache").mkdir(parents=True)
+    for home, command in ((laptop, upload.replace("my-bucket", "studies")), (worker, download)):
+        command = re.sub(r"(~/stacnet/.venv/bin/)?python -c", f"{sys.executable} -c", command)
+        subprocess.run(["bash", "-ec", command], check=True, env=os.environ | {"HOME": str(home)})
+    fetched = load(Prepared(name="cifar"), folder=worker / ".cache" / "stacnet")
+    assert len(fetched.test.labels_N) == 40
 
 
 def test_a_killed_study_on_s3_is_finished_by_resume_and_equals_the_unbroken_one(unbroken):
