@@ -46,8 +46,8 @@ def test_a_file_that_is_no_cluster_is_refused_with_its_name(tmp_path):
 def test_hosts_that_cannot_be_made_are_a_failure_in_ci_and_a_skip_elsewhere(monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("CI", "true")
-    with pytest.raises(pytest.fail.Exception, match="not installed|need root"):
+    with pytest.raises(pytest.fail.Exception, match=r"not installed|need root"):
         need_hosts()
     monkeypatch.delenv("CI")
-    with pytest.raises(pytest.skip.Exception, match="not installed|need root"):
+    with pytest.raises(pytest.skip.Exception, match=r"not installed|need root"):
         need_hosts()
