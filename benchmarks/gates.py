@@ -1,10 +1,10 @@
 """What a gate adds to a training step, split: pooling and convolutions, and the multiplication.
 
-Run: python benchmarks/gates.py [--depth 18] [--batch 32] [--rounds 9] [--scale 2]
+Run: python benchmarks/gates.py [--depth 18] [--batch 32] [--rounds 9] [--scale 2] [--compiled]
 
 Steps of the variants take turns, so that a busy moment of the machine hits all; medians of the
 rounds. `written out` upsamples the gate to the map and multiplies, as the formula says;
-`none` leaves the multiplication away (and is no network of ours). On a GPU in bf16, also compiled.
+`none` leaves the multiplication away (and is no network of ours). On a GPU in bf16.
 """
 
 import argparse
@@ -88,6 +88,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--scale", type=int, default=2)
+    parser.add_argument("--compiled", action="store_true", help="also through torch.compile")
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     gate = AttentionSpec(scale=arguments.scale, kernel=3, reduction=16)
@@ -101,7 +102,7 @@ def main() -> None:
     )
     print("| step | ms | over vanilla |")
     print("|---|---:|---:|")
-    for compiled in (False, True) if device.type == "cuda" else (False,):
+    for compiled in (False, True) if arguments.compiled else (False,):
         plain = make_step(vanilla, arguments.batch, device, compiled=compiled)
         variants: dict[str, tuple[Step, Callable[..., Tensor] | None]] = {"vanilla": (plain, None)}
         for title, how in (("none", none), ("written out", written_out), ("ours", None)):

@@ -14,7 +14,7 @@ from analysis.controls import calibrated, map_with_controls
 from analysis.mapfile import map_from_parquet, map_to_parquet
 from analysis.predict import places
 from analysis.probeset import probe_set
-from analysis.rules import stage_values
+from analysis.rules import Rule, stage_values
 from stacnet.data.images import load
 from stacnet.protocol import Protocol, ScaleSignal
 from stacnet.resnet import build
@@ -142,43 +142,44 @@ def test_an_untrained_twin_with_silent_branches_is_made_to_speak():
     assert spoken(x).detach().std().item() == pytest.approx(1, abs=0.1)
 
 
-@pytest.fixture(scope="module")
-def scale_signal_maps() -> dict[str, ClassRepMap]:
-    """Maps of two trained nets on layouts of 2x2 cells: patch-limited, and one that sees it all."""
-    data = ScaleSignal(grid=2, size=16, gap=1, noise=0.3, train=1024, val=1000, test=64)
+def scale_signal_map(grid: int, *, kernels: tuple[int, ...]) -> ClassRepMap:
+    """Map of a net trained on layouts of grid x grid cells, with its controls."""
+    size = 8 * grid
+    data = ScaleSignal(grid=grid, size=size, gap=1, noise=0.3, train=1024, val=1000, test=64)
     protocol = Protocol(data=data, epochs=6, batch_size=32, lr=0.1, warmup_epochs=1)
     splits = load(data)
-    charts = {}
-    for name, kernels in (("patch-limited", (1, 1, 1)), ("large", (3, 3, 3))):
-        spec = resnet(8, width=16, kernels=kernels, input_size=16, classes=splits.classes)
-        trainer = Trainer(spec, protocol, splits, seed=0, device=CPU, threads=1)
-        while not trainer.done:
-            trainer.run()
-        charts[name] = map_with_controls(
-            [(trainer.evaluated_model, build(spec, seed=1))],
-            probe_set(splits, images=1000, device=CPU),
-            places=places(spec),
-            last="stages",
-            scales=(1, 2, 4, 8),
-        )
-    return charts
+    spec = resnet(8, width=16, kernels=kernels, input_size=size, classes=splits.classes)
+    trainer = Trainer(spec, protocol, splits, seed=0, device=CPU, threads=1)
+    while not trainer.done:
+        trainer.run()
+    return map_with_controls(
+        [(trainer.evaluated_model, build(spec, seed=1))],
+        probe_set(splits, images=1000, device=CPU),
+        places=places(spec),
+        last="stages",
+        scales=tuple(sorted({1, 2, 4, grid, 2 * grid})),
+    )
 
 
-def test_the_map_of_a_patch_limited_net_steps_at_the_grid_and_its_permuted_layout_does_not(
-    scale_signal_maps,
-):
-    for stage in scale_signal_maps["patch-limited"].stages():
-        at = {r.cells: r for r in stage}
-        assert at[1].crs < 0.4
-        assert at[2].crs > 0.9
-        assert at[2].crs - at[2].lay < 0.4
+def picked(chart: ClassRepMap, rule: Rule) -> list[int]:
+    """Scale of each stage under the rule; 0 is off."""
+    stages = chart.stages()
+    last = stages[0][0].crs - stages[0][0].head
+    return [max(value, key=value.__getitem__) for value in stage_values(rule, stages, last=last)]
 
 
-def test_the_primary_rule_picks_the_grid_and_stays_off_where_nothing_is_to_gain(
-    scale_signal_maps,
-):
-    for name, picked in (("patch-limited", [2, 2, 2]), ("large", [0, 0, 0])):
-        stages = scale_signal_maps[name].stages()
-        last = stages[0][0].crs - stages[0][0].head
-        values = stage_values("R2+R5", stages, last=last)
-        assert [max(value, key=value.__getitem__) for value in values] == picked
+@pytest.mark.parametrize(
+    "grid", [2, *(pytest.param(grid, marks=pytest.mark.long) for grid in (4, 8))]
+)
+def test_the_map_of_a_patch_limited_net_steps_at_the_grid_and_the_rules_pick_it(grid):
+    chart = scale_signal_map(grid, kernels=(1, 1, 1))
+    for stage in chart.stages():
+        at = {reading.cells: reading for reading in stage}
+        assert at[grid // 2].crs < 0.4
+        assert at[grid].crs > 0.9
+        assert at[grid].crs - at[grid].lay < 0.4  # the permuted layout does not step
+    assert picked(chart, "R2") == picked(chart, "R2+R5") == [grid] * 3
+
+
+def test_the_primary_rule_stays_off_where_nothing_is_to_gain():
+    assert picked(scale_signal_map(2, kernels=(3, 3, 3)), "R2+R5") == [0, 0, 0]
