@@ -68,24 +68,6 @@ def test_a_search_killed_at_ten_moments_runs_only_what_is_owed(
     assert_nothing_lost_and_nothing_twice(tmp_path / "study", undisturbed)
     assert attempts["complete"] == CELLS
     assert attempts["failed"] == 0
-    every = Store(tmp_path / "study").cells(["status", "wasted_device_s"], all_attempts=True)
-    lost = [row["wasted_device_s"] for row in every.to_pylist() if row["status"] == "preempted"]
-    assert sum(lost) > 0
-
-
-def test_a_killed_sampled_search_goes_on_with_other_networks(tmp_path: Path) -> None:
-    out = tmp_path / "study"
-    driver = Driver(out, "sampled")
-    driver.wait_for_cells(7)
-    driver.kill_all()
-    driver = Driver(out, "sampled")
-    assert driver.finish() == 0, driver.log.read_text()
-    store = Store(out)
-    assert check(store) == []
-    assert store.cells(KEY).num_rows == 20
-    rows = store.cells(["network_id", "status"], all_attempts=True).to_pylist()
-    trained = [row["network_id"] for row in rows if row["status"] == "complete"]
-    assert len(set(trained)) == len(trained) == 20
 
 
 @pytest.mark.long
@@ -163,8 +145,10 @@ def test_a_second_driver_is_refused_and_takes_over_after_a_kill(tmp_path: Path) 
     third.wait_for_work()
     third.process.send_signal(signal.SIGTERM)
     assert third.finish(timeout_s=60) == 0, third.log.read_text()
-    rows = Store(out).cells(["status", "error_type"], all_attempts=True).to_pylist()
-    assert {"status": "preempted", "error_type": "driver"} in rows
+    rows = Store(out).cells(["error_type", "wasted_device_s"], all_attempts=True).to_pylist()
+    lost = [row["wasted_device_s"] for row in rows if row["error_type"] == "driver"]
+    assert lost
+    assert all(seconds > 0 for seconds in lost)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="mounts a small file system")
