@@ -1,6 +1,6 @@
 """What a gate adds to a training step, split: pooling and convolutions, and the multiplication.
 
-Run: python benchmarks/gates.py [--depth 18] [--batch 32] [--rounds 9] [--scale 2] [--compiled]
+Run: python benchmarks/gates.py [--depth 18] [--batch 32] [--rounds 9] [--scale 2] [--keep]
 
 Steps of the variants take turns, so that a busy moment of the machine hits all; medians of the
 rounds. `written out` upsamples the gate to the map and multiplies, as the formula says;
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from stacnet.attention_spec import AttentionSpec
 from stacnet.cost import price
+from stacnet.learner import keep_freed_memory
 from stacnet.resnet import build
 from stacnet.spec import NetworkSpec, resnet
 
@@ -88,17 +89,21 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--scale", type=int, default=2)
+    parser.add_argument("--keep", action="store_true", help="freed memory, as training does")
     parser.add_argument("--compiled", action="store_true", help="also through torch.compile")
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     gate = AttentionSpec(scale=arguments.scale, kernel=3, reduction=16)
+    if arguments.keep:
+        keep_freed_memory()
     vanilla = resnet(arguments.depth)
     stac = resnet(arguments.depth, attention=gate)
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
     macs = price(stac).macs / price(vanilla).macs - 1
     print(
         f"{name}, {torch.get_num_threads()} threads, ResNet-{arguments.depth}, 64x64, batch "
-        f"{arguments.batch}, STAC s={arguments.scale} in every block: {macs:+.2%} MACs"
+        f"{arguments.batch}, STAC s={arguments.scale} in every block: {macs:+.2%} MACs; "
+        f"freed memory is {'kept' if arguments.keep else 'given back'}"
     )
     print("| step | ms | over vanilla |")
     print("|---|---:|---:|")

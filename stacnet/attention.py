@@ -4,11 +4,10 @@ Shapes: B images, C channels, H x W pixels of the map, s x s cells of the pooled
 channels. STAC is a reconstruction (docs/method.md, section 1), not the authors' code.
 """
 
-from typing import Any, assert_never
+from typing import assert_never
 
-import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, nn, zeros
 
 from stacnet.attention_spec import AttentionSpec, Fuse, Padding, Pool, Upsample, hidden_channels
 
@@ -55,7 +54,7 @@ class STAC(nn.Module):
         self.norm = nn.BatchNorm2d(hidden) if has_norm else nn.Identity()
         self.expand = _conv(hidden, channels, kernel, padding=spec.padding, bias=True)
         if spec.fuse != "mul":  # a of `mul_res`, S of `affine`
-            self.strength = nn.Parameter(torch.zeros(()))
+            self.strength = nn.Parameter(zeros(()))
         self.reset_strength()
 
     def reset_strength(self) -> None:
@@ -160,58 +159,15 @@ def upsample_to(cells_BCss: Tensor, x_BCHW: Tensor, *, mode: Upsample) -> Tensor
 def multiply(x_BCHW: Tensor, gate_BCss: Tensor, *, upsample: Upsample) -> Tensor:
     """The map times its upsampled gate.
 
-    Where nearest cells tile the map, the gate is never written out at full size; a compiler that
-    looks on fuses the product itself.
+    Where nearest cells tile the map, a view of it is multiplied and the gate is never written out
+    at full size: the same bits in half the memory and, on a CPU, up to half the time.
     """
     height, width = x_BCHW.shape[-2:]
     rows, columns = gate_BCss.shape[-2:]
     if upsample == "bilinear" or height % rows or width % columns or rows * columns == 1:
         return x_BCHW * upsample_to(gate_BCss, x_BCHW, mode=upsample)
-    if torch.compiler.is_compiling():
-        return (_cells(x_BCHW, rows, columns) * _spread(gate_BCss)).flatten(4).flatten(2, 3)
-    return _CellProduct.apply(x_BCHW, gate_BCss)
-
-
-class _CellProduct(torch.autograd.Function):
-    """Every pixel times its cell; the backward pass stays in the processor's cache.
-
-    The gradient of a gate's cell is the sum over its pixels of map times gradient. Autograd writes
-    that product out for the whole batch; here it is pooled image by image (docs/benchmarks.md).
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x_BCHW: Tensor, gate_BCss: Tensor) -> Tensor:
-        ctx.save_for_backward(x_BCHW, gate_BCss)
-        return _times_cells(x_BCHW, gate_BCss)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
-        (grad_BCHW,) = grads
-        x_BCHW, gate_BCss = ctx.saved_tensors
-        cell = (x_BCHW.shape[2] // gate_BCss.shape[2], x_BCHW.shape[3] // gate_BCss.shape[3])
-        images = x_BCHW.shape[0] if x_BCHW.is_cuda else 1
-        pairs = zip(x_BCHW.split(images), grad_BCHW.split(images), strict=True)
-        sums = [F.avg_pool2d(x * grad, cell, divisor_override=1) for x, grad in pairs]
-        return _times_cells(grad_BCHW, gate_BCss), torch.cat(sums)
-
-
-def _times_cells(x_BCHW: Tensor, gate_BCss: Tensor) -> Tensor:
-    """Every pixel times its cell, through views of the map; not differentiable."""
-    rows, columns = gate_BCss.shape[-2:]
-    product_BCHW = torch.empty_like(x_BCHW, dtype=torch.result_type(x_BCHW, gate_BCss))
-    x_BCshsw = _cells(x_BCHW, rows, columns)
-    torch.mul(x_BCshsw, _spread(gate_BCss), out=_cells(product_BCHW, rows, columns))
-    return product_BCHW
-
-
-def _cells(x_BCHW: Tensor, rows: int, columns: int) -> Tensor:
-    """View of the map by cell: (B, C, rows, H / rows, columns, W / columns)."""
-    return x_BCHW.unflatten(3, (columns, -1)).unflatten(2, (rows, -1))
-
-
-def _spread(gate_BCss: Tensor) -> Tensor:
-    """The gate with axes of length one for the pixels of a cell."""
-    return gate_BCss[:, :, :, None, :, None]
+    x_BCshsw = x_BCHW.unflatten(3, (columns, -1)).unflatten(2, (rows, -1))
+    return (x_BCshsw * gate_BCss[:, :, :, None, :, None]).flatten(4).flatten(2, 3)
 
 
 def reachable_kernel(spec: AttentionSpec) -> int:

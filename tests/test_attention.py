@@ -100,20 +100,6 @@ def test_the_view_that_is_multiplied_gives_the_bits_of_the_upsampled_gate(size, 
     assert product.is_contiguous(memory_format=memory_format)
 
 
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_the_product_with_cells_has_the_gradients_of_the_written_out_one(memory_format):
-    x = image(3, C, 8, 12).double().to(memory_format=memory_format).requires_grad_()
-    gate = image(3, C, 4, 4).double().requires_grad_()
-    weights = image(3, C, 8, 12).double()
-
-    def gradients(product):
-        return torch.autograd.grad((product * weights).sum(), (x, gate))
-
-    ours = gradients(multiply(x, gate, upsample="nearest"))
-    theirs = gradients(x * F.interpolate(gate, size=(8, 12), mode="nearest"))
-    torch.testing.assert_close(ours, theirs)
-
-
 def test_half_the_average_plus_half_the_maximum_is_what_both_means():
     x = image(2, C, 4, 4)
     halves = condense(x, 2, pool="avg") + condense(x, 2, pool="max")
