@@ -34,7 +34,7 @@ check: setup
 	$(BIN)/lint-imports
 
 lock:
-	$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-emit-index-url \
+	$(UV) pip compile -q --universal --generate-hashes --no-annotate \
 	  --custom-compile-command "make lock" --python-version 3.11 --extra dev \
 	  pyproject.toml -o requirements.lock
 
