@@ -15,6 +15,7 @@ from cluster_scripts import SCRIPTS, guide_commands
 from cluster_story import PATIENCE_S, Story, tell
 from hosts import ROOT, hosts, need_hosts
 
+from search.check import check
 from search.schema import DETERMINISTIC_CELLS, DETERMINISTIC_EPOCHS
 from search.store import Store
 
@@ -125,6 +126,7 @@ def test_the_head_was_lost_before_the_study_was_done_and_resume_finished_it(stor
 
 def test_every_cell_is_there_once_and_complete(story: Story) -> None:
     cells = story.cells(["network_id", "seed", "status"])
+    assert check(Store(story.shared / "study")) == []
     assert Counter(row["status"] for row in cells) == {"complete": CELLS}
     assert len({(row["network_id"], row["seed"]) for row in cells}) == CELLS
 
@@ -133,7 +135,7 @@ def test_what_was_lost_with_a_machine_is_not_held_against_its_cell(story: Story)
     every = story.cells(["status", "error_type"], all_attempts=True)
     lost = Counter(row["error_type"] for row in every if row["status"] == "preempted")
     assert lost["node"] >= 1  # the machine that was killed in the middle of a cell
-    assert set(lost) <= {"node", "driver"}
+    assert set(lost) <= {"node", "driver"}  # the head's, if its last heartbeat knew of any
     assert {row["status"] for row in every} == {"complete", "preempted"}
 
 

@@ -33,9 +33,12 @@ def facts(epochs):
     return [replace(epoch, train_s=0, eval_s=0, cum_s=0) for epoch in epochs]
 
 
-def over_ceiling(grid, *, kernels, scale):
-    """Validation accuracy minus what single cells tell, of a network with STAC at `scale`."""
-    data = ScaleSignal(grid=grid, size=8 * grid, gap=1, noise=0.1, train=1024, val=512, test=512)
+def layouts(grid):
+    return ScaleSignal(grid=grid, size=8 * grid, gap=1, noise=0.1, train=1024, val=512, test=512)
+
+
+def layout_accuracy(grid, *, kernels, scale):
+    """Validation accuracy on layouts of a network with STAC at `scale` in two stages."""
     attention = None if scale is None else AttentionSpec(scale=scale, reduction=1)
     spec = resnet(
         8,
@@ -45,28 +48,32 @@ def over_ceiling(grid, *, kernels, scale):
         classes=8,
         attention=(attention, attention, None),
     )
-    recipe = Protocol(data=data, epochs=5, batch_size=16, lr=0.05)
-    return results(recipe, spec=spec)[-1].val_acc - scale_blind_ceiling(data)
+    recipe = Protocol(data=layouts(grid), epochs=5, batch_size=16, lr=0.05)
+    return results(recipe, spec=spec)[-1].val_acc
 
 
 @pytest.mark.parametrize("grid", GRIDS)
 def test_a_patch_limited_network_stays_at_the_scale_blind_ceiling(grid):
-    assert over_ceiling(grid, kernels=(1, 1, 1), scale=None) <= 0.05
+    accuracy = layout_accuracy(grid, kernels=(1, 1, 1), scale=None)
+    assert accuracy <= scale_blind_ceiling(layouts(grid)) + 0.05
 
 
 @pytest.mark.parametrize("grid", GRIDS)
 def test_attention_below_the_grid_stays_at_the_scale_blind_ceiling(grid):
-    assert over_ceiling(grid, kernels=(1, 1, 1), scale=grid // 2) <= 0.05
+    accuracy = layout_accuracy(grid, kernels=(1, 1, 1), scale=grid // 2)
+    assert accuracy <= scale_blind_ceiling(layouts(grid)) + 0.05
 
 
-@pytest.mark.parametrize("grid", GRIDS)
-def test_attention_at_the_grid_and_above_is_far_over_the_ceiling(grid):
+@pytest.mark.parametrize(
+    ("grid", "least"), [(2, 0.9), (4, 0.9), pytest.param(8, 0.7, marks=pytest.mark.long)]
+)
+def test_attention_at_the_grid_and_above_sees_what_a_patch_limited_network_cannot(grid, least):
     for scale in (grid, 2 * grid):
-        assert over_ceiling(grid, kernels=(1, 1, 1), scale=scale) > 0.3
+        assert layout_accuracy(grid, kernels=(1, 1, 1), scale=scale) > least
 
 
 def test_a_network_with_a_large_receptive_field_needs_no_attention():
-    assert over_ceiling(2, kernels=(3, 3, 3), scale=None) > 0.5
+    assert layout_accuracy(2, kernels=(3, 3, 3), scale=None) > 0.9
 
 
 def test_digits_are_learned():
