@@ -8,6 +8,7 @@ from search.cells import Job
 from search.checkpoints import Checkpoints
 from search.errors import StoreError
 from search.lease import Beat
+from search.ledger import History
 from search.rows import Effort, Row, cell_row, now
 from search.store import Store
 from search.study import Study
@@ -70,19 +71,15 @@ def stored_status(job: Job, store: Store) -> str | None:
         return None
 
 
-def account_for(
-    previous: Beat, *, study: Study, store: Store, known: set[tuple[tuple[str, str, int], int]]
-) -> int:
-    """Write rows for what was running when the last driver was lost.
+def account_for(previous: Beat | None, *, study: Study, store: Store) -> None:
+    """Write rows for what was running when the last driver was lost, if one was.
 
     Args:
         previous: its last heartbeat.
-        known: (cell, attempt) of the rows that are there.
-
-    Returns:
-        How many attempts were lost.
     """
-    lost = 0
+    if previous is None or not previous.running:
+        return
+    known = History(store).attempts
     for running in previous.running.values():
         job = Job.from_json(running.job)
         if (job.cell.key, job.attempt) not in known:
@@ -91,5 +88,3 @@ def account_for(
             loss = Loss(cause="driver", text=text)
             ended = datetime.fromisoformat(previous.beat_at)
             write_lost(job, study=study, store=store, loss=loss, wall_s=wall_s, ended=ended)
-            lost += 1
-    return lost

@@ -196,14 +196,10 @@ def _carry_out(desk: Desk, options: Options) -> None:
 
 
 def _history(store: Store, study: Study, lease: Lease) -> History:
-    history = History(store)
-    if lease.previous is not None and account_for(
-        lease.previous, study=study, store=store, known=history.attempts
-    ):
-        history = History(store)
+    account_for(lease.previous, study=study, store=store)
     if len(store.loose("cells")) >= BATCH:
         merge_loose(store)
-    return history
+    return History(store)
 
 
 def _desk(store: Store, study: Study, lease: Lease, *, history: History, plan: Plan) -> Desk:

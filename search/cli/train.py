@@ -40,8 +40,7 @@ def run(command: Train) -> int:
     lease = Lease(store.storage)
     try:
         store.begin(study)
-        if lease.previous is not None:
-            account_for(lease.previous, study=study, store=store, known=History(store).attempts)
+        account_for(lease.previous, study=study, store=store)
         status = _finish(store, study, splits)
     finally:
         lease.release()
