@@ -25,6 +25,7 @@ from stacnet.resnet import build
 from stacnet.spec import NetworkSpec, resnet
 
 Step = Callable[[], None]
+Variant = tuple[Step, Callable[..., Tensor] | None]  # and another multiplication than ours, if any
 
 
 def written_out(x_BCHW: Tensor, gate_BCss: Tensor, *, upsample: str) -> Tensor:
@@ -47,11 +48,9 @@ def multiplying(how: Callable[..., Tensor] | None) -> Iterator[None]:
         yield
 
 
-def make_step(spec: NetworkSpec, batch: int, device: torch.device, *, compiled: bool) -> Step:
+def make_step(spec: NetworkSpec, batch: int, device: torch.device) -> Step:
     """Forward, backward and update on one batch that stays where it is."""
-    torch._dynamo.reset()
     network = build(spec, seed=0).to(device).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = torch.compile(network) if compiled else network
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
     x_BCHW = torch.randn(batch, 3, spec.input_size, spec.input_size, device=device)
     x_BCHW = x_BCHW.to(memory_format=torch.channels_last)
@@ -59,7 +58,7 @@ def make_step(spec: NetworkSpec, batch: int, device: torch.device, *, compiled: 
 
     def step() -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            loss = F.cross_entropy(run(x_BCHW), y_B)
+            loss = F.cross_entropy(network(x_BCHW), y_B)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -69,7 +68,7 @@ def make_step(spec: NetworkSpec, batch: int, device: torch.device, *, compiled: 
     return step
 
 
-def medians(variants: dict[str, tuple[Step, Callable[..., Tensor] | None]], rounds: int) -> dict:
+def medians(variants: dict[str, Variant], rounds: int) -> dict[str, float]:
     """Median seconds of a step of each variant, the variants in turn."""
     taken: dict[str, list[float]] = {name: [] for name in variants}
     for number in range(rounds + 2):
@@ -90,7 +89,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--scale", type=int, default=2)
     parser.add_argument("--keep", action="store_true", help="freed memory, as training does")
-    parser.add_argument("--compiled", action="store_true", help="also through torch.compile")
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     gate = AttentionSpec(scale=arguments.scale, kernel=3, reduction=16)
@@ -107,16 +105,13 @@ def main() -> None:
     )
     print("| step | ms | over vanilla |")
     print("|---|---:|---:|")
-    for compiled in (False, True) if arguments.compiled else (False,):
-        plain = make_step(vanilla, arguments.batch, device, compiled=compiled)
-        variants: dict[str, tuple[Step, Callable[..., Tensor] | None]] = {"vanilla": (plain, None)}
-        for title, how in (("none", none), ("written out", written_out), ("ours", None)):
-            step = make_step(stac, arguments.batch, device, compiled=compiled)
-            variants[f"STAC, multiplication: {title}"] = (step, how)
-        for title, seconds in (found := medians(variants, arguments.rounds)).items():
-            over = seconds / found["vanilla"] - 1
-            kind = ", compiled" if compiled else ""
-            print(f"| {title}{kind} | {1000 * seconds:.1f} | {over:+.1%} |", flush=True)
+    variants: dict[str, Variant] = {"vanilla": (make_step(vanilla, arguments.batch, device), None)}
+    for title, how in (("none", none), ("written out", written_out), ("ours", None)):
+        step = make_step(stac, arguments.batch, device)
+        variants[f"STAC, multiplication: {title}"] = (step, how)
+    for title, seconds in (found := medians(variants, arguments.rounds)).items():
+        over = seconds / found["vanilla"] - 1
+        print(f"| {title} | {1000 * seconds:.1f} | {over:+.1%} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def _lent_cpus() -> int | None:
     """
     text = os.environ.get("STACNET_CPUS")
     if text is not None and not (text.isdigit() and int(text) > 0):
-        raise StudyError(f"STACNET_CPUS must be a number of cores, got {text}")
+        raise StudyError(f"STACNET_CPUS must be at least 1 to train on this machine, got {text}")
     return int(text) if text else None
 
 

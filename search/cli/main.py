@@ -8,6 +8,8 @@ from typing import assert_never
 
 from search.cli import commands as c
 
+LONG_CHOICE = re.compile(r"\{[a-z,]{50,}\}")  # would not fit into the line of usage
+
 
 def main(argv: list[str] | None = None) -> None:
     """Entry point. Exits 0 (done), 1 (ran and failed) or 2 (wrong use)."""
@@ -65,9 +67,7 @@ def _parse(argv: list[str]) -> c.Command:
         if stop.code:
             print(f"stac: {_one_line(printed.getvalue())}", file=sys.stderr)
         else:
-            print(
-                re.sub(r"\{[a-z,]{50,}\}", "COMMAND ...", help_text.getvalue()), end="", flush=True
-            )
+            print(LONG_CHOICE.sub("COMMAND ...", help_text.getvalue()), end="", flush=True)
         raise
 
 
