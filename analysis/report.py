@@ -101,7 +101,9 @@ def pictures(facts: StudyFacts) -> Iterator[Picture]:
         yield Picture(
             name="map",
             caption="Class consistency of neighbours (0 is chance, 1 the ceiling) per stage and "
-            "scale. A claim about learning needs the trained map to differ from its controls.",
+            "scale; blank where the stage's map has no such scale. Headroom: the same minus that "
+            "of the last layer. A claim about learning needs the trained map to differ from its "
+            "controls.",
             figure=draw_map(map_facts(facts.chart)),
         )
     if facts.comparison:
