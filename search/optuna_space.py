@@ -11,6 +11,8 @@ from search.study import Sampled, SamplerName, Study
 
 Params = dict[str, int | str]
 
+MEMORY = 250  # results that a model is fitted to: with all of them, each trial would cost more
+
 
 class FlatSpace:
     """Points of a space as Optuna's parameters: the factors that have a choice.
@@ -67,7 +69,13 @@ def describe(strategy: Sampled) -> str:
     """Class, arguments and seed, for the record."""
     arguments = sampler_arguments(strategy) | {"seed": strategy.sampler_seed}
     inside = ", ".join(f"{name}={value}" for name, value in arguments.items())
-    return f"optuna {optuna.__version__} {_class(strategy.sampler).__name__}({inside})"
+    text = f"optuna {optuna.__version__} {_class(strategy.sampler).__name__}({inside})"
+    return f"{text} on {MEMORY} results" if fits_a_model(strategy) else text
+
+
+def fits_a_model(strategy: Sampled) -> bool:
+    """Whether a suggestion costs the more the more results there are."""
+    return strategy.sampler in ("tpe", "gp")
 
 
 def make_sampler(strategy: Sampled, *, known: int) -> optuna.samplers.BaseSampler:

@@ -1,8 +1,10 @@
 """Networks chosen by an Optuna sampler through ask and tell; none is trained twice.
 
 The Optuna study lives in memory and is rebuilt from the store. One Optuna trial is one network:
-with several seeds it is told the mean when all are in. A network that was seen before is answered
-from what is known; when the sampler cannot think of a new one, an unvisited one is drawn at random.
+with several seeds it is told the mean when all are in. A suggestion of a network that was seen
+before is asked again; when the sampler cannot think of a new one, an unvisited one is drawn at
+random. Samplers that fit a model to every trial are given the best and the latest only: their cost
+would grow with each trial.
 """
 
 import math
@@ -19,9 +21,11 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from search.cells import Cell, Outcome
 from search.manifest import Manifest, is_bounded, meets_bounds
 from search.optuna_space import (
+    MEMORY,
     FlatSpace,
     check_sampler,
     describe,
+    fits_a_model,
     generation_mark,
     make_sampler,
 )
@@ -29,7 +33,7 @@ from search.strategy import Answer
 from search.study import Sampled, Study
 from stacnet.spec import NetworkSpec
 
-REASKS = 10  # suggestions of known networks in a row before one is drawn at random
+REASKS = 5  # suggestions of known networks in a row before one is drawn at random
 GP_REASKS = 1  # a suggestion of the Gaussian process costs a fit
 DRAWS = 10_000  # random draws from a space too large to list before it counts as exhausted
 
@@ -77,6 +81,7 @@ class AskTell:
         listed = study.strategy.trials if manifest is None else len(manifest)
         self._limit = min(study.strategy.trials, listed)
         self._queue: list[Cell] = []
+        self._complete = 0  # results from the store
         self._suggested_by = describe(study.strategy)
         known = list(known)
         self._rng = random.Random(study.strategy.sampler_seed + 7919 * len(known))
@@ -96,6 +101,7 @@ class AskTell:
             if sum(n.values is None for n in self._networks.values()) >= self._plan.concurrency:
                 return "wait"
             with _quiet():
+                self._forget()
                 network = self._propose()
             if network is None:
                 return "done"
@@ -113,7 +119,7 @@ class AskTell:
                 self._tell(network)
 
     def told(self) -> list[FrozenTrial]:
-        """Optuna's finished trials, repeats included, in the order of their asking."""
+        """Optuna's finished trials in the order of their asking; see `MEMORY`."""
         return [trial for trial in self._optuna.trials if trial.state.is_finished()]
 
     def _tell(self, network: _Network) -> None:
@@ -151,12 +157,38 @@ class AskTell:
                 network = _Network(spec=spec, point=point, trial=trial)
                 self._networks[spec.network_id] = network
                 return network
-            if known is not None and known.values:
-                self._optuna.tell(trial, known.values)
+            if self._plan.sampler == "gp" and known is not None and known.values:
+                self._optuna.tell(trial, known.values)  # else its model would say the same again
             else:
                 self._optuna.tell(trial, state=TrialState.FAIL)
         network = next((n for p in self._unvisited if (n := self._fresh(p)) is not None), None)
         return network and self._adopt(network)
+
+    def _forget(self) -> None:
+        """Once in a while, start the model anew from the best results and the latest."""
+        trials = self._optuna.get_trials(deepcopy=False)
+        if not fits_a_model(self._plan) or len(trials) <= 2 * MEMORY:
+            return
+        results = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+        kept = {trial.number for trial in self._best(results)[: MEMORY // 4]}
+        latest = [trial.number for trial in results if trial.number not in kept]
+        kept.update(latest[len(kept) - MEMORY :])
+        self._optuna = optuna.create_study(
+            sampler=self._optuna.sampler, directions=self._optuna.directions
+        )
+        self._optuna.add_trials(trial for trial in results if trial.number in kept)
+        for network in self._networks.values():
+            if network.trial is not None:
+                self._adopt(network)
+
+    def _best(self, results: list[FrozenTrial]) -> list[FrozenTrial]:
+        """Of several objectives the front; of one every result, the best first."""
+        first, *others = self._study.objectives
+        if others:
+            return self._optuna.best_trials
+        complete = [trial for trial in results if trial.state is TrialState.COMPLETE]
+        highest_first = first.direction == "maximize"
+        return sorted(complete, key=lambda trial: trial.value or 0.0, reverse=highest_first)
 
     def _fresh(self, point: int) -> _Network | None:
         spec = self._study.space.spec(point)
@@ -210,7 +242,7 @@ class AskTell:
 
     def _add_told(self, network: _Network) -> None:
         state, network.values, curve = self._verdict(network)
-        complete = [n for n in self._networks.values() if n.values]
+        self._complete += bool(network.values)
         self._optuna.add_trial(
             create_trial(
                 state=state,
@@ -218,7 +250,7 @@ class AskTell:
                 distributions=self._flat.distributions,
                 values=network.values or None,
                 intermediate_values=dict(enumerate(curve, start=1)),
-                system_attrs=generation_mark(self._optuna.sampler, number=len(complete) - 1),
+                system_attrs=generation_mark(self._optuna.sampler, number=self._complete - 1),
             )
         )
 

@@ -179,6 +179,33 @@ def test_warm_start_points_come_first() -> None:
     assert [cell.point for cell in asked if isinstance(cell, Cell)] == [95, 17]
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_a_model_is_fitted_to_the_best_and_the_latest_results_only(
+    sampler: SamplerName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.sampler.MEMORY", 12)
+    strategy = AskTell(study(sampler), manifest())
+    values, most = [], 0
+    for cell in simulate(strategy):
+        values.append(value(cell))
+        remembered = {trial.value for trial in strategy.told() if trial.value is not None}
+        most = max(most, len(strategy.told()))
+        if len(values) > 1:  # the last one is told after this
+            assert max(values[:-1]) in remembered
+            assert values[-2] in remembered
+    assert len(values) == 96
+    assert 12 < most <= 2 * 12 + 5
+
+
+def test_with_several_objectives_the_front_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.sampler.MEMORY", 12)
+    objectives = (Objective(), Objective(metric="macs", direction="minimize"))
+    strategy = AskTell(replace(study("tpe"), objectives=objectives), manifest())
+    values = [value(cell) for cell in simulate(strategy)]
+    assert len(values) == 96
+    assert max(values[:-1]) in {trial.values[0] for trial in strategy.told() if trial.values}
+
+
 def test_points_and_optuna_parameters_are_a_bijection() -> None:
     space = replace(study().space, pools=("avg", "max"), placements=("all", "last"))
     flat = FlatSpace(space)
