@@ -3,6 +3,7 @@
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, Literal, Protocol
 
 import torch
@@ -98,7 +99,10 @@ class CellRun:
             self._end(status, None)
 
     def report(self) -> dict[str, Any]:
-        """How far it is: done, status, values by metric, curve of validation accuracies."""
+        """How far it is: done, status, values by metric, curve of validation accuracies.
+
+        The latest epoch is for loggers.
+        """
         curve = [result.val_acc for result in self._results]
         return {
             "done": self.status is not None,
@@ -106,6 +110,7 @@ class CellRun:
             "epoch": len(curve),
             "values": self._values,
             "curve": curve,
+            "latest": asdict(self._results[-1]) if self._results else {},
         }
 
     def _advance(self, slice_s: float) -> None:

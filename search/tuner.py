@@ -20,6 +20,7 @@ from search.driver import Desk
 from search.errors import StudyError
 from search.loggers import keep_tensorboard, make_loggers
 from search.losses import Loss
+from search.rows import network_columns
 from search.trainable import CellTrainable
 
 LOOK_EVERY_S = 5.0  # at the nodes
@@ -58,7 +59,8 @@ class Asker(Searcher):
             job = "done"
         if isinstance(job, Job):
             resources = {"cpus": self._desk.study.resources.cpus, "gpus": job.gpus}
-            return {"job": job.to_json(), "store": self._desk.store.address, **resources}
+            described = {"network": network_columns(job.cell.spec), "seed": job.cell.seed}
+            return {"job": job.to_json(), "store": self._desk.store.address} | resources | described
         return None if job == "wait" else Searcher.FINISHED
 
     def on_trial_complete(

@@ -148,16 +148,3 @@ def test_a_time_budget_ends_the_run_and_not_the_study(tmp_path: Path) -> None:
     assert summary.reason == "time budget"
     assert resume(out, options=SMOOTH).finished
     assert status(Store(out)).complete == 54
-
-
-def test_tensorboard_files_are_kept_beside_the_store(tmp_path: Path) -> None:
-    few = sampled(trials=2)
-    assert search(
-        few, tmp_path / "study", options=replace(SMOOTH, loggers=("tensorboard",))
-    ).finished
-    assert len(list(tmp_path.glob("study/tensorboard/*/events.out.tfevents.*"))) == 2
-
-
-def test_an_unknown_logger_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match=r"logger must be one of .*, got print"):
-        search(cheap(), tmp_path / "study", options=replace(SMOOTH, loggers=("print",)))

@@ -58,7 +58,7 @@ def _carry_out(command: c.Search | c.Resume | c.Extend | c.Finalists) -> Summary
     options = Options(
         address=command.address,
         budget_s=command.budget_s,
-        loggers=command.loggers if isinstance(command, c.Search) else (),
+        loggers=command.loggers,
     )
     match command:
         case c.Search():

@@ -17,21 +17,11 @@ class Studies:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Search:
-    """Run a study: a name (stac studies), or file.py:function returning a Study."""
+class RunOptions:
+    """Where and how long a command trains."""
 
-    study: Annotated[Positional[str], arg(name="STUDY", metavar="STUDY")]
-    """name or file.py:function"""
-    out: str
-    """the study's folder: a path, or s3://bucket/path"""
     address: str | None = None
     """Ray cluster to use (auto, or host:port); by default Ray starts here"""
-    override: Overrides = ()
-    """fields of the study, such as protocol.epochs=3; may be repeated"""
-    reuse_from: str | None = None
-    """folder of another study whose finished cells count"""
-    warm_start: str | None = None
-    """file of networks (such as picks.json) that a sampled study tries first"""
     budget_s: float | None = None
     """stop this run (not the study) after so many seconds"""
     loggers: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME")] = ()
@@ -39,19 +29,31 @@ class Search:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resume:
+class Search(RunOptions):
+    """Run a study: a name (stac studies), or file.py:function returning a Study."""
+
+    study: Annotated[Positional[str], arg(name="STUDY", metavar="STUDY")]
+    """name or file.py:function"""
+    out: str
+    """the study's folder: a path, or s3://bucket/path"""
+    override: Overrides = ()
+    """fields of the study, such as protocol.epochs=3; may be repeated"""
+    reuse_from: str | None = None
+    """folder of another study whose finished cells count"""
+    warm_start: str | None = None
+    """file of networks (such as picks.json) that a sampled study tries first"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resume(RunOptions):
     """Run what a study still owes; a finished one says so."""
 
     folder: Folder
     """the study's folder"""
-    address: str | None = None
-    """Ray cluster to use; by default Ray starts here"""
-    budget_s: float | None = None
-    """stop this run (not the study) after so many seconds"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extend:
+class Extend(RunOptions):
     """Give a sampled study more trials, or its pruned ones their end, and run them."""
 
     folder: Folder
@@ -60,22 +62,14 @@ class Extend:
     """how many more networks"""
     promote: int = 0
     """how many of the best pruned cells go on to their last epoch"""
-    address: str | None = None
-    """Ray cluster to use; by default Ray starts here"""
-    budget_s: float | None = None
-    """stop this run (not the study) after so many seconds"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finalists:
+class Finalists(RunOptions):
     """Train the best networks, the picks, vanilla and SE with fresh seeds."""
 
     folder: Folder
     """the study's folder"""
-    address: str | None = None
-    """Ray cluster to use; by default Ray starts here"""
-    budget_s: float | None = None
-    """stop this run (not the study) after so many seconds"""
 
 
 @dataclass(frozen=True, kw_only=True)
