@@ -1,9 +1,13 @@
 """A space and a sampler in Optuna's terms: flat scalar distributions, recorded arguments."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, assert_never
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.trial import TrialState
 
 from search.errors import StudyError
 from search.space import Space
@@ -99,6 +103,27 @@ def generation_mark(sampler: optuna.samplers.BaseSampler, *, number: int) -> dic
     return {key: max(number, 0) // (sampler.population_size or 50)}
 
 
+def remembered(study: optuna.Study, *, results: int) -> optuna.Study:
+    """A study with the same sampler and so many of the results.
+
+    A quarter are the best (of several objectives, the front), the others the latest.
+    """
+    states = (TrialState.COMPLETE, TrialState.PRUNED)
+    ended = study.get_trials(deepcopy=False, states=states)
+    if len(study.directions) > 1:
+        best = study.best_trials
+    else:
+        complete = [trial for trial in ended if trial.state is TrialState.COMPLETE]
+        highest_first = study.direction is optuna.study.StudyDirection.MAXIMIZE
+        best = sorted(complete, key=lambda trial: trial.value or 0.0, reverse=highest_first)
+    kept = {trial.number for trial in best[: results // 4]}
+    latest = [trial.number for trial in ended if trial.number not in kept]
+    kept.update(latest[len(kept) - results :])
+    copy = optuna.create_study(sampler=study.sampler, directions=study.directions)
+    copy.add_trials(trial for trial in ended if trial.number in kept)
+    return copy
+
+
 def check_sampler(study: Study) -> None:
     """Refuse a sampler that cannot do what the study asks.
 
@@ -114,6 +139,14 @@ def check_sampler(study: Study) -> None:
     unordered = [f.name for f in study.space.factors if len(f.choices) > 1 and not f.ordered]
     if unordered:
         raise StudyError(f"sampler cmaes needs ordered factors only, got choices of {unordered}")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Optuna tells of experimental features with warnings; what is used is recorded instead."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=Warning)
+        yield
 
 
 def _class(name: SamplerName) -> Any:

@@ -9,9 +9,7 @@ would grow with each trial.
 
 import math
 import random
-import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -28,6 +26,8 @@ from search.optuna_space import (
     fits_a_model,
     generation_mark,
     make_sampler,
+    quiet,
+    remembered,
 )
 from search.strategy import Answer
 from search.study import Sampled, Study
@@ -86,7 +86,7 @@ class AskTell:
         known = list(known)
         self._rng = random.Random(study.strategy.sampler_seed + 7919 * len(known))
         self._unvisited = self._shuffled()
-        with _quiet():
+        with quiet():
             self._optuna = optuna.create_study(
                 sampler=make_sampler(study.strategy, known=len(known)),
                 directions=[objective.direction for objective in study.objectives],
@@ -100,7 +100,7 @@ class AskTell:
                 return "done"
             if sum(n.values is None for n in self._networks.values()) >= self._plan.concurrency:
                 return "wait"
-            with _quiet():
+            with quiet():
                 self._forget()
                 network = self._propose()
             if network is None:
@@ -115,7 +115,7 @@ class AskTell:
             return  # not ours: a finalist, or a point outside the space
         network.outcomes[cell.seed] = outcome
         if len(network.outcomes) == len(self._study.seeds):
-            with _quiet():
+            with quiet():
                 self._tell(network)
 
     def told(self) -> list[FrozenTrial]:
@@ -165,30 +165,11 @@ class AskTell:
         return network and self._adopt(network)
 
     def _forget(self) -> None:
-        """Once in a while, start the model anew from the best results and the latest."""
-        trials = self._optuna.get_trials(deepcopy=False)
-        if not fits_a_model(self._plan) or len(trials) <= 2 * MEMORY:
-            return
-        results = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-        kept = {trial.number for trial in self._best(results)[: MEMORY // 4]}
-        latest = [trial.number for trial in results if trial.number not in kept]
-        kept.update(latest[len(kept) - MEMORY :])
-        self._optuna = optuna.create_study(
-            sampler=self._optuna.sampler, directions=self._optuna.directions
-        )
-        self._optuna.add_trials(trial for trial in results if trial.number in kept)
-        for network in self._networks.values():
-            if network.trial is not None:
-                self._adopt(network)
-
-    def _best(self, results: list[FrozenTrial]) -> list[FrozenTrial]:
-        """Of several objectives the front; of one every result, the best first."""
-        first, *others = self._study.objectives
-        if others:
-            return self._optuna.best_trials
-        complete = [trial for trial in results if trial.state is TrialState.COMPLETE]
-        highest_first = first.direction == "maximize"
-        return sorted(complete, key=lambda trial: trial.value or 0.0, reverse=highest_first)
+        if fits_a_model(self._plan) and len(self._optuna.get_trials(deepcopy=False)) > 2 * MEMORY:
+            self._optuna = remembered(self._optuna, results=MEMORY)
+            for network in self._networks.values():
+                if network.trial is not None:
+                    self._adopt(network)
 
     def _fresh(self, point: int) -> _Network | None:
         spec = self._study.space.spec(point)
@@ -262,11 +243,3 @@ class AskTell:
             point=network.point,
             suggested_by=self._suggested_by,
         )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Optuna tells of experimental features with warnings; what is used is recorded instead."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", category=Warning)
-        yield
