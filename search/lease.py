@@ -16,6 +16,7 @@ from search.storage import Storage
 FILE = "lease.json"
 STALE_S = 20.0  # a heart that has not beaten for so long has stopped
 POLL_S = 0.25
+SOON = 0.125  # of the interval between two heartbeats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,7 @@ class Lease:
         self._running: dict[str, Running] = {}
         self._number = 0
         self._lock = threading.Lock()
-        self._ended = threading.Event()
+        self._ended, self._news = threading.Event(), threading.Event()
         self.trouble: StudyError | None = None
         self.previous = self._take()
         self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
@@ -89,6 +90,7 @@ class Lease:
         """A worker has begun the job."""
         with self._lock:
             self._running[cell_id] = Running(job=job, since_s=self.life_s)
+        self._news.set()
 
     def ended(self, cell_id: str) -> None:
         """The job has left the worker."""
@@ -112,6 +114,7 @@ class Lease:
         With jobs still in workers' hands the file stays: the next driver accounts for them.
         """
         self._ended.set()
+        self._news.set()
         self._thread.join()
         if self.trouble is None and not self._running:
             self._storage.delete(FILE)
@@ -146,7 +149,12 @@ class Lease:
         self._storage.write(FILE, json.dumps(asdict(beat)).encode())
 
     def _beat_on(self) -> None:
-        while not self._ended.wait(self._interval_s):
+        """Every interval, and soon after a job was begun: what is not written cannot be counted."""
+        while not self._ended.wait(self._interval_s * SOON):
+            self._news.wait(self._interval_s * (1 - SOON))
+            self._news.clear()
+            if self._ended.is_set():
+                return
             try:
                 self._check()
                 self._write()

@@ -31,6 +31,7 @@ def foreign(storage: Storage) -> None:
     Lease(storage).release()
     lease = Lease(storage)
     lease._ended.set()
+    lease._news.set()
     lease._thread.join()
     rewrite(storage, machine="another boot", hostname="elsewhere", owner="somebody")
 
@@ -75,11 +76,25 @@ def test_a_clock_that_jumped_does_not_make_a_driver_look_dead_or_alive(
         lease.release()
 
 
+def test_a_job_is_known_soon_after_its_beginning(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    lease = Lease(storage)
+    for cell in ("first", "second"):  # the second falls into the pause after the first
+        lease.started(cell, "{}")
+        deadline = time.monotonic() + 1.0  # heartbeats are two seconds apart
+        while cell not in (beat := read_beat(storage)).running:  # type: ignore[union-attr]
+            assert time.monotonic() < deadline, beat
+            time.sleep(0.02)
+        lease.ended(cell)
+    lease.release()
+
+
 def test_a_dead_process_of_this_machine_is_taken_over_at_once(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
     lease = Lease(storage)
     lease.started("cell", "{}")
     lease._ended.set()
+    lease._news.set()
     lease._thread.join()
     lease._write()
     rewrite(storage, pid=2**22 - 3)
