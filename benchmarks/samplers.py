@@ -8,6 +8,7 @@ as the trial that it costs. With --asha, the epochs that halving saves, at what 
 """
 
 import argparse
+import math
 import random
 import statistics
 import time
@@ -151,8 +152,9 @@ def main() -> None:
                 halved(replace(study, strategy=Sampled(sampler_seed=seed)), values, make())
                 for seed in range(arguments.runs)
             ]
-            epochs = statistics.fmean(run[0] for run in runs)
-            print(f"{name}: {epochs:.0f} epochs, best {statistics.fmean(r[1] for r in runs):.4f}")
+            epochs, best = (statistics.fmean(values) for values in zip(*runs, strict=True))
+            error = statistics.stdev(run[1] for run in runs) / math.sqrt(len(runs))
+            print(f"{name}: {epochs:.0f} epochs, best {best:.4f} +- {error:.4f}")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from search.strategy import Answer
 from search.study import Sampled, Study
 from stacnet.spec import NetworkSpec
 
-REASKS = 5  # suggestions of known networks in a row before one is drawn at random
+REASKS = 3  # suggestions of known networks in a row before one is drawn at random
 GP_REASKS = 1  # a suggestion of the Gaussian process costs a fit
 DRAWS = 10_000  # random draws from a space too large to list before it counts as exhausted
 

@@ -45,13 +45,18 @@ def slow() -> Study:
     return replace(study, name="slow", space=space)
 
 
+def steady() -> Study:
+    """The same cells, of some seconds each."""
+    return replace(slow(), name="steady", protocol=cheap(epochs=600).protocol)
+
+
 def sampled() -> Study:
     """20 of the 27 networks, by TPE."""
     study = cheap(seeds=(0,))
     return replace(study, name="sampled", strategy=Sampled(sampler="tpe", trials=20))
 
 
-STUDIES = {"cheap": cheap, "slow": slow, "sampled": sampled}
+STUDIES = {"cheap": cheap, "slow": slow, "steady": steady, "sampled": sampled}
 
 
 class Driver:
