@@ -96,7 +96,7 @@ class Settings:
     """
 
     neighbours: int = 10
-    dims: int = 2048
+    dims: int = 6144
     readouts: tuple[tuple[Variant, Estimator], ...] = READOUTS
     seed: int = 0
 
@@ -187,8 +187,9 @@ class _Reader:
         channels, cells = v_BCS.shape[1:]
         self._generator = torch.Generator().manual_seed(settings.seed)
         self._sketch = Sketch(channels * cells, dims=settings.dims, generator=self._generator)
-        sketched = min(channels * cells, settings.dims)
-        self._ridge_sketch = Sketch(sketched, dims=RIDGE_DIMS, generator=self._generator)
+        self._ridge_sketch = Sketch(
+            self._sketch.width, dims=RIDGE_DIMS, generator=self._generator, directions=0
+        )
         self._bag = Bag(channels, dims=BAG_DIMS, generator=self._generator)
         self._estimators = {
             readout: _estimator(readout[1], settings.neighbours, classes)

@@ -1,6 +1,6 @@
 """From a pooled map to the vectors that are compared: sketch, permuted layout, bag of cells.
 
-Shapes: B images, C channels, S = s*s cells, D = C*S, M sketched features.
+Shapes: B images, C channels, S = s*s cells, D = C*S, M sketched features, R directions.
 """
 
 import torch
@@ -8,28 +8,70 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+DIRECTIONS = 16  # of the features that are not sketched
+
+
 class Sketch:
     """A random projection D -> M that keeps cosines in expectation (count sketch, Charikar 2002).
 
-    Every input feature gets a random sign and is added to one of M sums, in turn: one pass over the
-    features without a gather, D floats of memory. With D <= M the features stay as they are: their
-    cosines are then exact, and padding them to M with zeros would change none, so all scales are
-    compared in the same M dimensions.
+    Every input feature gets a random sign and is added to one of M sums, in turn: one pass over
+    the features without a gather. Its error grows with the length of what is projected, much of
+    which lies in few directions: the strongest of the first batch are kept as they are, in R
+    numbers more, and the rest alone is projected (docs/decisions/projection.md). Memory: (1 + R) * D
+    floats. With D <= M the features stay as they are: their cosines are then exact, and padding
+    them with zeros would change none, so all scales are compared in the same M + R dimensions.
+
+    Args:
+        features: D.
+        dims: M.
+        generator: of the signs.
+        directions: R.
+
+    Attributes:
+        width: number of features of the sketch.
     """
 
-    def __init__(self, features: int, *, dims: int, generator: torch.Generator) -> None:
+    def __init__(
+        self, features: int, *, dims: int, generator: torch.Generator, directions: int = DIRECTIONS
+    ) -> None:
         self.dims = dims
+        self.directions = directions
         self.keep = features <= dims
+        self.width = features if self.keep else dims + directions
+        self._basis_RD: Tensor | None = None
         if not self.keep:
             self._sign = torch.randint(0, 2, (features,), generator=generator).float() * 2 - 1
 
     def __call__(self, x_BD: Tensor) -> Tensor:
-        """Sketch of each row: (B, min(D, M))."""
+        """Sketch of each row: (B, M + R), or (B, D) if that is not more than M."""
         if self.keep:
             return x_BD
         self._sign = self._sign.to(x_BD.device)
-        signed_BD = F.pad(x_BD * self._sign, (0, -x_BD.shape[1] % self.dims))
-        return signed_BD.view(len(x_BD), -1, self.dims).sum(1)
+        if not self.directions:
+            return self._project(x_BD)
+        if self._basis_RD is None:
+            self._basis_RD = strongest_directions(x_BD, self.directions)
+            self._shadow_RM = self._project(self._basis_RD)
+        along_BR = x_BD @ self._basis_RD.T
+        return torch.cat([along_BR, self._project(x_BD) - along_BR @ self._shadow_RM], dim=1)
+
+    def _project(self, x_BD: Tensor) -> Tensor:
+        signed_BD = x_BD * self._sign
+        whole = x_BD.shape[1] // self.dims * self.dims
+        sums_BM = signed_BD[:, :whole].view(len(x_BD), -1, self.dims).sum(1)
+        sums_BM[:, : x_BD.shape[1] - whole] += signed_BD[:, whole:]
+        return sums_BM
+
+
+def strongest_directions(x_BD: Tensor, directions: int) -> Tensor:
+    """Orthonormal directions in which the rows differ most: (R, D); zeros where there are fewer."""
+    centred_BD = x_BD - x_BD.mean(0)
+    values_B, vectors_BB = torch.linalg.eigh((centred_BD @ centred_BD.T).double())
+    kept_BR = vectors_BB.flip(1)[:, :directions]
+    values_R = values_B.flip(0)[:directions]
+    scale_R = values_R.clamp(min=1e-30).rsqrt() * (values_R > 1e-6 * values_R[:1])
+    basis_RD = (kept_BR * scale_R).to(x_BD.dtype).T @ centred_BD
+    return F.pad(basis_RD, (0, 0, 0, directions - len(basis_RD)))
 
 
 class Bag:

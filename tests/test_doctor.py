@@ -1,9 +1,11 @@
 """The preflight finds what would stop a search, before hours are spent."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
 from searches import cheap
 
@@ -15,10 +17,13 @@ from stacnet.protocol import Prepared
 
 
 @pytest.fixture(scope="module", autouse=True)
-def ray_up() -> Iterator[None]:
-    """One Ray for all tests of this file."""
-    with ray_session(None):
-        yield
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One Ray for all tests of this file; a folder that its workers import from, and we do not."""
+    folder = tmp_path_factory.mktemp("packages")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder))
+        with ray_session(None):
+            yield folder
 
 
 def wrong(findings: list[Finding]) -> dict[str, str]:
@@ -32,6 +37,17 @@ def test_a_sound_study_has_nothing_wrong_and_leaves_no_trace(tmp_path: Path) -> 
     kinds = {finding.about.split(" on ")[0] for finding in findings}
     assert {"study", "space", "folder", "versions", "devices", "data", "storage"} <= kinds
     assert not list(tmp_path.glob("*"))
+
+
+def test_a_node_with_another_version_of_a_package_is_named_with_both(packages: Path) -> None:
+    metadata = packages / "optuna-0.1.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: optuna\nVersion: 0.1\n")
+    try:
+        (fault,) = wrong(doctor(None, None, None)).values()
+    finally:
+        shutil.rmtree(metadata.parent)
+    assert fault == f"must equal the driver's, got optuna 0.1 (here {optuna.__version__})"
 
 
 def test_missing_data_a_missing_gpu_and_another_study_are_found(tmp_path: Path) -> None:

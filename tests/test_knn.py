@@ -88,12 +88,37 @@ def test_the_sketch_keeps_cosines_on_average_and_short_features_exactly():
     cosine = nn.functional.cosine_similarity(x[:1], x[1:])
     found = []
     for seed in range(30):
-        sketch = Sketch(4096, dims=256, generator=torch.Generator().manual_seed(seed))
+        signs = torch.Generator().manual_seed(seed)
+        sketch = Sketch(4096, dims=256, generator=signs, directions=0)
         short = sketch(x)
         assert short.shape == (2, 256)
         found.append(float(nn.functional.cosine_similarity(short[:1], short[1:])))
     assert np.mean(found) == pytest.approx(float(cosine), abs=0.02)
     assert Sketch(200, dims=256, generator=generator)(x[:, :200]).equal(x[:, :200])
+
+
+def test_the_strongest_directions_of_the_first_batch_are_kept_exactly():
+    generator = torch.Generator().manual_seed(0)
+    strong_BR = torch.randn((40, 3), generator=generator)
+    weak_BD = 0.05 * torch.randn((40, 4000), generator=generator)
+    x_BD = 2.0 + 30 * strong_BR @ torch.randn((3, 4000), generator=generator) + weak_BD
+    exact = (x_BD - x_BD.mean(0)) @ (x_BD - x_BD.mean(0)).T
+    off = []
+    for directions in (0, 4):
+        sketch = Sketch(4000, dims=128, generator=generator, directions=directions)
+        short = torch.cat([sketch(x_BD[:20]), sketch(x_BD[20:])])
+        assert short.shape == (40, 128 + directions)
+        centred = short - short.mean(0)
+        off.append(float((centred @ centred.T - exact).abs().max() / exact.abs().max()))
+    assert off[0] > 0.02
+    assert off[1] < 0.0005
+
+
+def test_a_batch_with_fewer_images_than_directions_is_sketched_all_the_same():
+    x_BD = torch.randn((3, 1000), generator=torch.Generator().manual_seed(0))
+    sketch = Sketch(1000, dims=64, generator=torch.Generator().manual_seed(0), directions=16)
+    assert sketch(x_BD).shape == (3, 80)
+    assert sketch(x_BD).isfinite().all()
 
 
 def test_a_bag_does_not_see_where_cells_are_and_a_permuted_layout_keeps_each_cell_whole():
