@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
 DIRECTIONS = 16  # of the features that are not sketched
 
 
@@ -17,9 +16,10 @@ class Sketch:
     Every input feature gets a random sign and is added to one of M sums, in turn: one pass over
     the features without a gather. Its error grows with the length of what is projected, much of
     which lies in few directions: the strongest of the first batch are kept as they are, in R
-    numbers more, and the rest alone is projected (docs/decisions/projection.md). Memory: (1 + R) * D
-    floats. With D <= M the features stay as they are: their cosines are then exact, and padding
-    them with zeros would change none, so all scales are compared in the same M + R dimensions.
+    numbers more, and the rest alone is projected (docs/decisions/projection.md). Memory:
+    D * (1 + R) floats. With D <= M the features stay as they are: their cosines are then exact,
+    and padding them with zeros would change none, so all scales are compared in the same M + R
+    dimensions.
 
     Args:
         features: D.
