@@ -98,6 +98,7 @@ def draw_frontier(facts: FrontierFacts) -> Figure:
                 edgecolor="white",
                 linewidth=0.8,
                 zorder=3,
+                clip_on=False,  # the best lies at the edge of the picture
                 label=label,
             )
         bottom, top = axes.get_ylim()

@@ -23,7 +23,7 @@ def keep_freed_memory() -> None:
     """Let this process keep the memory that it frees; does nothing where libc is not glibc.
 
     Each step frees and takes back the same activations. glibc gives large ones back to the system
-    at once, whose fresh zeroed pages cost up to a tenth of a step (docs/benchmarks.md).
+    at once, whose fresh zeroed pages cost 2 to 9 % of a step (docs/benchmarks.md).
     """
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
