@@ -16,13 +16,13 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 SLOTS = 2
 LONG_S = 10.0
 BEGUN = "OVERHEAD_BEGUN"  # names the file that the first trial leaves when it begins
-ENGINES = ("ours", "ours, each network new", "ray tune + optuna", "optuna processes", "syne tune")
 
 
 def begin() -> None:
@@ -46,9 +46,8 @@ def ours(trials: int, seconds: float, *, new_networks: bool) -> list[float]:
     from search.store import Store
 
     study = _study(trials, new_networks=new_networks)
-    options = Options(progress=False, trainable=_noop(seconds))
     with tempfile.TemporaryDirectory() as out:
-        search(study, out, options=options)
+        search(study, out, options=Options(progress=False, trainable=_noop(seconds)))
         ended = Store(out).cells(["ended_at"])["ended_at"].to_pylist()
     return sorted(moment.timestamp() for moment in ended)
 
@@ -60,16 +59,14 @@ def _study(trials: int, *, new_networks: bool) -> Any:
     from stacnet.protocol import Protocol, ScaleSignal
     from stacnet.spec import resnet
 
-    choices: tuple[Scale, ...] = (1,)
-    if new_networks:
-        choices = ("off", 1, 2, 3, 4, 5, 6, 7, "native")
-    plan = Sampled(sampler="random", trials=trials) if new_networks else Exhaustive()
+    every: tuple[Scale, ...] = ("off", 1, 2, 3, 4, 5, 6, 7, "native")
+    choices = every if new_networks else every[1:2]
     return Study(
         name="noop",
         space=Space(base=resnet(8, width=4, input_size=32, classes=4), scales=(choices,) * 3),
         protocol=Protocol(data=ScaleSignal()),
         seeds=(0,) if new_networks else tuple(range(trials)),
-        strategy=plan,
+        strategy=Sampled(sampler="random", trials=trials) if new_networks else Exhaustive(),
     )
 
 
@@ -88,11 +85,11 @@ def _noop(seconds: float) -> Any:
 
         def run(self, *, budget_s: float) -> EpochResult:
             value = objective(0.5, seconds)
-            shape = dict.fromkeys(("train_loss", "train_acc", "val_loss", "lr"), 0.0)
-            clock = dict.fromkeys(("train_s", "eval_s", "cum_s"), seconds)
-            result = EpochResult(epoch=1, val_acc=value, resumed=False, **shape, **clock)
-            self.results, self.done = [result], True
-            return result
+            names = ("train_loss", "train_acc", "val_loss", "lr", "train_s", "eval_s", "cum_s")
+            zeros = dict.fromkeys(names, 0.0)
+            self.results = [EpochResult(epoch=1, val_acc=value, resumed=False, **zeros)]
+            self.done = True
+            return self.results[0]
 
         def evaluate(self, split: str) -> tuple[float, float]:
             return 0.0, 0.0
@@ -145,8 +142,8 @@ def optuna_processes(trials: int, seconds: float) -> list[float]:
     ]
     for worker in workers:
         worker.wait()
-    trials_done = _journal(folder).trials
-    return sorted(t.datetime_complete.timestamp() for t in trials_done if t.datetime_complete)
+    ended = [trial.datetime_complete for trial in _journal(folder).trials]
+    return sorted(moment.timestamp() for moment in ended if moment)
 
 
 def _journal(folder: str) -> Any:
@@ -159,12 +156,6 @@ def _journal(folder: str) -> Any:
     return optuna.create_study(storage=storage, study_name="noop", load_if_exists=True)
 
 
-def _optuna_worker(folder: str, trials: int, seconds: float) -> None:
-    _journal(folder).optimize(
-        lambda trial: objective(trial.suggest_float("x", 0, 1), seconds), n_trials=trials
-    )
-
-
 def syne_tune(trials: int, seconds: float) -> list[float]:
     """Syne Tune's local backend with random search."""
     from syne_tune import StoppingCriterion, Tuner  # pyright: ignore[reportMissingImports]
@@ -172,8 +163,7 @@ def syne_tune(trials: int, seconds: float) -> list[float]:
     from syne_tune.config_space import uniform  # pyright: ignore[reportMissingImports]
     from syne_tune.optimizer.baselines import RandomSearch  # pyright: ignore[reportMissingImports]
 
-    script = Path(tempfile.mkdtemp()) / "train.py"
-    script.write_text(
+    (script := Path(tempfile.mkdtemp()) / "train.py").write_text(
         f"open({os.environ[BEGUN]!r}, 'a').close()\n"
         "import argparse, time, torch\nfrom syne_tune import Reporter\n"
         "parser = argparse.ArgumentParser()\nparser.add_argument('--x', type=float)\n"
@@ -192,36 +182,34 @@ def syne_tune(trials: int, seconds: float) -> list[float]:
     return sorted(float(row["st_worker_timestamp"]) for row in seen if "st_worker_timestamp" in row)
 
 
+ENGINES = {
+    "ours": partial(ours, new_networks=False),
+    "ours, each network new": partial(ours, new_networks=True),
+    "ray tune + optuna": ray_tune,
+    "optuna processes": optuna_processes,
+    "syne tune": syne_tune,
+}
+
+
 def one(engine: str, trials: int, seconds: float) -> dict[str, float]:
     """Figures of one engine, in this process."""
     began = time.time()
     os.environ[BEGUN] = f"{tempfile.mkdtemp()}/begun"
-    match engine:
-        case "ours":
-            ended = ours(trials, seconds, new_networks=False)
-        case "ours, each network new":
-            ended = ours(trials, seconds, new_networks=True)
-        case "ray tune + optuna":
-            ended = ray_tune(trials, seconds)
-        case "optuna processes":
-            ended = optuna_processes(trials, seconds)
-        case _:
-            ended = syne_tune(trials, seconds)
+    ended = ENGINES[engine](trials, seconds)
     busy = len(ended) * seconds / (SLOTS * max(ended[-1] - ended[0] + seconds, 1e-9))
-    each = (ended[-1] - ended[0]) / max(len(ended) - 1, 1)
     return {
         "trials": len(ended),
         "first_s": Path(os.environ[BEGUN]).stat().st_mtime - began,
         "result_s": ended[0] - began,
-        "each_s": each,
+        "each_s": (ended[-1] - ended[0]) / max(len(ended) - 1, 1),
         "busy": busy,
     }
 
 
 def measured(engine: str, trials: int, seconds: float) -> dict[str, float] | None:
     """Figures of one engine, in a fresh process; None if it is not installed or fails."""
-    command = [sys.executable, __file__, "--one", engine, str(trials), str(seconds)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    words = [__file__, "--one", engine, str(trials), str(seconds)]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     return json.loads(lines[-1]) if done.returncode == 0 and lines else None
 
@@ -236,8 +224,7 @@ def main() -> None:
     each: dict[str, float] = {}
     print(f"{'engine':26}{'trials':>8}{'begins s':>10}{'result s':>10}{'s/trial':>10}{'share':>8}")
     for engine in ENGINES:
-        is_ours = engine.startswith("ours")
-        trials = arguments.trials if is_ours else arguments.baseline_trials
+        trials = arguments.trials if engine.startswith("ours") else arguments.baseline_trials
         short = measured(engine, trials, 0.0)
         if short is None:
             print(f"{engine:26}not installed, or failed")
@@ -245,18 +232,19 @@ def main() -> None:
         long = measured(engine, arguments.long, LONG_S) if arguments.long else None
         share = f"{long['busy']:.1%}" if long else "-"
         each[engine] = short["each_s"]
-        first = f"{short['first_s']:10.1f}{short['result_s']:10.1f}"
-        figures = f"{short['trials']:8.0f}{first}{short['each_s']:10.4f}"
-        print(f"{engine:26}{figures}{share:>8}", flush=True)
+        begun = f"{short['trials']:8.0f}{short['first_s']:10.1f}{short['result_s']:10.1f}"
+        print(f"{engine:26}{begun}{short['each_s']:10.4f}{share:>8}", flush=True)
     for engine, seconds in each.items():
-        if not engine.startswith("ours") and "ours" in each:
-            print(f"{engine}: {seconds / each['ours']:.1f} times our overhead per trial")
+        print(f"{engine}: {seconds / each['ours']:.1f} times our overhead per trial")
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
         print(json.dumps(one(sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))))
     elif sys.argv[1:2] == ["--worker"]:
-        _optuna_worker(sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
+        folder, trials, seconds = sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+        _journal(folder).optimize(
+            lambda trial: objective(trial.suggest_float("x", 0, 1), seconds), n_trials=trials
+        )
     else:
         main()
