@@ -76,7 +76,7 @@ MARKS = {  # each smaller than the one before it: all show where networks coinci
     "vanilla": ("s", "black", 50),
     "SE everywhere": ("^", ORANGE, 30),
 }
-TOP = 101.0  # of the axis: no accuracy is above 100 %
+TOP = 103.0  # of the axis: no accuracy is above 100 %, and marks need room
 
 
 def draw_frontier(facts: FrontierFacts) -> Figure:
