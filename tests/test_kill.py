@@ -120,17 +120,30 @@ def test_a_killed_worker_costs_one_attempt_and_no_cell(tmp_path: Path, undisturb
     )  # [] if it was idle just then
 
 
-def test_a_killed_raylet_ends_the_run_with_a_clear_error_and_the_next_run_finishes(
-    tmp_path: Path,
-) -> None:
-    out = tmp_path / "study"
-    driver = Driver(out, "steady", slots=1)
-    driver.wait_for_cells(1)
+def kill_raylet(driver: Driver) -> None:
+    """And see the run end, with one line that says why."""
     for pid in descendants(driver.process.pid):
         if Path(f"/proc/{pid}/exe").resolve().name == "raylet":
             os.kill(pid, signal.SIGKILL)
     assert driver.finish(timeout_s=90) == 2
     assert "Ray must have a living node" in driver.log.read_text()
+
+
+def test_a_killed_raylet_ends_the_run_with_a_clear_error_and_blames_no_cell(tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    driver = Driver(out, "slow", slots=1)
+    driver.wait_for_work()
+    kill_raylet(driver)
+    statuses = Store(out).cells(["status"], all_attempts=True)["status"].to_pylist()
+    assert set(statuses) <= {"preempted"}
+
+
+@pytest.mark.long
+def test_the_run_after_a_killed_raylet_finishes(tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    driver = Driver(out, "steady", slots=1)
+    driver.wait_for_cells(1)
+    kill_raylet(driver)
     driver = Driver(out, "steady")
     assert driver.finish() == 0, driver.log.read_text()
     store = Store(out)
