@@ -26,6 +26,7 @@ from analysis.figures_study import (
     frontier_facts,
     ranking_facts,
 )
+from analysis.rules import MEANING
 from analysis.tables import flat, table_rows, to_csv
 from search.store import Store
 
@@ -92,7 +93,7 @@ def render(parts: Sequence[Part], *, title: str = TITLE) -> str:
     environment.globals |= {"words": sentences, "checklist": checklist, "table_rows": table_rows}
     environment.filters["inline"] = _inline
     template = environment.from_string(files("analysis").joinpath("report.html").read_text())
-    return template.render(title=title, parts=parts)
+    return template.render(title=title, parts=parts, rules=MEANING)
 
 
 def pictures(facts: StudyFacts) -> Iterator[Picture]:

@@ -47,8 +47,6 @@ class Sketch:
         if self.keep:
             return x_BD
         self._sign = self._sign.to(x_BD.device)
-        if not self.directions:
-            return self._project(x_BD)
         if self._basis_RD is None:
             self._basis_RD = strongest_directions(x_BD, self.directions)
             self._shadow_RM = self._project(self._basis_RD)
@@ -58,7 +56,7 @@ class Sketch:
     def _project(self, x_BD: Tensor) -> Tensor:
         signed_BD = x_BD * self._sign
         whole = x_BD.shape[1] // self.dims * self.dims
-        sums_BM = signed_BD[:, :whole].view(len(x_BD), -1, self.dims).sum(1)
+        sums_BM = signed_BD[:, :whole].view(len(x_BD), whole // self.dims, self.dims).sum(1)
         sums_BM[:, : x_BD.shape[1] - whole] += signed_BD[:, whole:]
         return sums_BM
 

@@ -29,6 +29,17 @@ RETAINED = 0.9  # R4
 MACS_RATIO = 1.017  # R6: the budget, the paper's +1.7 %
 STEP = 1e-6  # order among equals: a coarser scale costs less, so it goes first
 
+MEANING: dict[Rule, str] = {
+    "R1": "per stage, the most class-consistent scale",
+    "R2": f"the coarsest scale within one paired error (at least {RESOLUTION}) of that",
+    "R3": "the largest gain over one cell beyond two errors; else squeeze-and-excitation, or off",
+    "R4": f"the coarsest scale that keeps {RETAINED} of the native map's class responses",
+    "R5": f"as R1, but off where no scale has more headroom than {HEADROOM}",
+    "R2+R5": f"as R2, but off where no scale has more headroom than {HEADROOM}",
+    "R6": f"the most headroom in sum, within {MACS_RATIO} times the vanilla network's MACs",
+    "R7": "the most that a scale holds beyond the next stage's response at one cell",
+}
+
 
 def stage_values(rule: Rule, stages: Stages, *, last: float) -> tuple[dict[int, float], ...]:
     """Value of each scale of each stage under `rule`; key 0 is "off".
@@ -45,23 +56,24 @@ def stage_values(rule: Rule, stages: Stages, *, last: float) -> tuple[dict[int, 
 
 
 def _values(rule: Rule, readings: Sequence[Reading], *, after: float) -> dict[int, float]:
+    """See `MEANING`; the budget of R6 is kept by `rule_scores`."""
     match rule:
-        case "R1":  # the most class-consistent scale
+        case "R1":
             return _never_off({r.cells: r.head for r in readings})
-        case "R2":  # the coarsest scale within one paired error (at least RESOLUTION) of that
+        case "R2":
             return _never_off(_coarsest_within_one_se(readings))
-        case "R3":  # a scale that gains over one cell beyond two errors; else SE, or off
+        case "R3":
             return _significant_gain(readings)
-        case "R4":  # the coarsest scale that keeps the native class responses
+        case "R4":
             kept = {r.cells: min(r.agreement, RETAINED) for r in readings}
             return _never_off(_coarse_first(kept))
-        case "R5":  # as R1, but only where there is headroom
+        case "R5":
             return _only_with_headroom({r.cells: r.head for r in readings})
-        case "R2+R5":  # as R2, but only where there is headroom
+        case "R2+R5":
             return _only_with_headroom(_coarsest_within_one_se(readings))
-        case "R6":  # the most headroom in sum, under a budget of MACs (see `scores`)
+        case "R6":
             return {0: 0.0} | {r.cells: r.head for r in readings}
-        case "R7":  # what the next stage's pooled response does not hold
+        case "R7":
             return {0: 0.0} | {r.cells: r.crs - after for r in readings}
         case _:
             assert_never(rule)
