@@ -18,6 +18,7 @@ from analysis.figures_map import map_facts
 from analysis.figures_study import cost_facts, frontier_facts, ranking_facts
 from analysis.predict import predict, vanilla_networks
 from analysis.report import Part, render, report
+from analysis.rules import MEANING, RULES
 from analysis.sentences import answer, data_sentence, points, seconds
 from analysis.tables import table_rows
 from search.store import Store
@@ -62,6 +63,10 @@ class Links(HTMLParser):
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
+
+
+def test_every_rule_has_a_sentence():
+    assert tuple(MEANING) == RULES
 
 
 def test_the_page_loads_nothing_and_closes_every_tag(page):
