@@ -66,6 +66,7 @@ class Job:
         order: how many jobs the study handed out before.
         gpus: share of a GPU, raised after an out-of-memory.
         prunable: whether a scheduler may stop it; each epoch is then reported by itself.
+        lease: owner of the lease under which it was handed out; empty in older stores.
     """
 
     cell: Cell
@@ -73,6 +74,12 @@ class Job:
     order: int
     gpus: float
     prunable: bool = False
+    lease: str = ""
+
+    @property
+    def part(self) -> str:
+        """Name of the attempt's files, without ending: no two drivers ever write the same one."""
+        return f"{self.cell.cell_id}-{self.attempt}" + (f"-{self.lease}" if self.lease else "")
 
     def to_json(self) -> str:
         """Plain text for the way to the worker."""

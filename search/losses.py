@@ -59,14 +59,13 @@ def write_lost(
     )
     facts: Row = {"error_type": loss.cause, "error_text": loss.text[:500]}
     row = cell_row(job, study, status=loss.status, effort=effort, facts=facts)
-    store.write_attempt(job, row, [])
+    store.write_attempt(job, row, [], lost=True)
 
 
 def stored_status(job: Job, store: Store) -> str | None:
     """Status in the attempt's own file; None if there is no whole one."""
-    name = f"{job.cell.cell_id}-{job.attempt}.parquet"
     try:
-        return store.read_part("cells", name, ["status"])["status"][0].as_py()
+        return store.read_part("cells", f"{job.part}.parquet", ["status"])["status"][0].as_py()
     except (FileNotFoundError, StoreError):
         return None
 

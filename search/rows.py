@@ -53,6 +53,7 @@ def cell_row(job: Job, study: Study, *, status: str, effort: Effort, facts: Row)
         "protocol_id": job.cell.protocol_id,
         "seed": job.cell.seed,
         "attempt": job.attempt,
+        "lease": job.lease or None,
         "point": job.cell.point,
     }
     spent = {
@@ -83,6 +84,7 @@ def epoch_rows(job: Job, results: list[EpochResult]) -> list[Row]:
         "protocol_id": job.cell.protocol_id,
         "seed": job.cell.seed,
         "attempt": job.attempt,
+        "lease": job.lease or None,
     }
     return [key | asdict(r) | {"epoch_s": r.train_s + r.eval_s} for r in results]
 

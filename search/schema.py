@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MAX_STAGES = 4
 STATUSES = ("complete", "pruned", "failed", "diverged", "oom", "preempted")
 
@@ -36,6 +36,7 @@ _IDENTITY = [
     _column("protocol_id", pa.string(), "hash of the training recipe with its data"),
     _column("seed", pa.int64(), "of initialisation and data order"),
     _column("attempt", pa.int32(), "number of the attempt at this cell, from 0"),
+    _column("lease", pa.string(), "driver under which the attempt was made; null in version 1"),
     _column("point", pa.int64(), "index of the network in the study's space; null if outside"),
 ]
 _CANONICAL = [
@@ -150,7 +151,7 @@ CELLS = pa.schema(
 
 EPOCHS = pa.schema(
     [
-        *_IDENTITY[2:6],
+        *_IDENTITY[2:7],
         _column("epoch", pa.int32(), "number, from 1", unit="epoch"),
         _column(
             "train_loss",

@@ -116,9 +116,16 @@ class Store:
         kept = table.join(self.cells(keys), keys=keys, join_type="left semi")
         return kept.sort_by([(name, "ascending") for name in (*KEY, "epoch")]).select(wanted)
 
-    def write_attempt(self, job: Job, row: dict[str, Any], epochs: list[dict[str, Any]]) -> None:
-        """Store one finished attempt: its epochs, then its row."""
-        name = f"{job.cell.cell_id}-{job.attempt}.parquet"
+    def write_attempt(
+        self, job: Job, row: dict[str, Any], epochs: list[dict[str, Any]], *, lost: bool = False
+    ) -> None:
+        """Store one finished attempt: its epochs, then its row.
+
+        Args:
+            lost: whether the driver writes it in place of the worker. Its file has another name,
+                so that it never replaces what the worker wrote after all.
+        """
+        name = f"{job.part}-lost.parquet" if lost else f"{job.part}.parquet"
         if epochs:
             self.storage.write(f"epochs/{name}", _encode(epochs, EPOCHS))
         self.storage.write(f"cells/{name}", _encode([row], CELLS))

@@ -153,7 +153,7 @@ def test_a_newer_store_is_refused_with_one_clear_line(store: Store) -> None:
     put(store, job(0))
     newer = CELLS.with_metadata({"schema_version": str(SCHEMA_VERSION + 1)})
     store.write_merged("cells", pa.table(store.cells(), schema=CELLS).cast(newer))
-    with pytest.raises(StoreError, match=r"schema_version must be at most 1, got 2"):
+    with pytest.raises(StoreError, match=r"schema_version must be at most 2, got 3"):
         store.cells()
 
 
