@@ -100,7 +100,7 @@ def _trials(store: Store, results: Results) -> dict[tuple[str, int], Trial]:
             ends.setdefault((row["network_id"], row["seed"]), []).append(row["cum_s"] or 0.0)
     mean_s = results.device_s / results.cells
     found = {}
-    final = History(store).final(study.max_attempts)
+    final = History(store, study).final(study.max_attempts)
     for cell, outcome in known_cells(store, final):
         row = results.row.get(cell.network_id)
         if row is None or outcome is None or outcome.status != "complete":

@@ -115,7 +115,7 @@ def stored(cells: int) -> None:
         now = status(store)
         print(f"status of {now.complete} cells: {time.perf_counter() - began:.2f} s")
         began = time.perf_counter()
-        History(store)
+        History(store, store.study())
         load_or_make(store.storage, store.study())
         print(f"what a resume reads: {time.perf_counter() - began:.2f} s")
         _timed("--resume", out, "resume to the first trial")

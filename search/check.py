@@ -44,7 +44,7 @@ def check(store: Store) -> list[str]:
 def _owed(store: Store) -> Iterator[str]:
     """What a study at rest still owes."""
     study, manifest = store.study(), load(store.storage)
-    final = History(store).final(study.max_attempts)
+    final = History(store, study).final(study.max_attempts)
     own = sum(key[2] in study.seeds for key in final)
     strategy = extended(study, read_extras(store.storage)).strategy
     networks = len(manifest) if manifest else study.space.size()

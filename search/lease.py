@@ -6,17 +6,31 @@ import socket
 import threading
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import Any
 
 from search.errors import LeaseError, StudyError
+from search.processes import process_identity, this_machine
 from search.storage import Storage
 
 FILE = "lease.json"
 STALE_S = 20.0  # a heart that has not beaten for so long has stopped
 POLL_S = 0.25
 SOON = 0.125  # of the interval between two heartbeats
+
+
+class Clock:
+    """Time of this machine, for waiting: only differences count."""
+
+    def monotonic(self) -> float:
+        """Seconds, from any start."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Let them pass."""
+        time.sleep(seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +53,7 @@ class Beat:
         beat_at: time of day of the heartbeat, for people.
         life_s: seconds since the driver took the lease, by its own clock.
         running: cell id -> job.
+        previous: the driver it took over from, until what that one had begun is accounted for.
     """
 
     owner: str
@@ -49,16 +64,35 @@ class Beat:
     beat_at: str
     life_s: float
     running: dict[str, Running] = field(default_factory=dict)
+    previous: "Beat | None" = None
 
 
 def read_beat(storage: Storage) -> Beat | None:
     """The lease as it stands; None if there is none or it is damaged."""
     try:
-        plain = json.loads(storage.read(FILE))
-        running = {cell: Running(**job) for cell, job in plain.pop("running").items()}
-        return Beat(running=running, **plain)
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return _beat(json.loads(storage.read(FILE)))
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def _beat(plain: dict[str, Any]) -> Beat:
+    running = {cell: Running(**job) for cell, job in plain.pop("running").items()}
+    previous = plain.pop("previous", None)
+    return Beat(running=running, previous=previous and _beat(previous), **plain)
+
+
+def assert_held(storage: Storage, owner: str) -> None:
+    """What every worker asks before it begins and before it writes.
+
+    Args:
+        owner: of the lease under which it was given its job.
+
+    Raises:
+        LeaseError: the study has another driver by now, or none.
+    """
+    beat = read_beat(storage)
+    if beat is None or beat.owner != owner:
+        raise LeaseError(_refusal(storage, beat))
 
 
 class Lease:
@@ -66,25 +100,28 @@ class Lease:
 
     Args:
         storage: of the study.
+        clock: another one than this machine's; `beat` is then called from outside.
 
     Raises:
         LeaseError: on construction, if another driver lives.
     """
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
+    def __init__(self, storage: Storage, *, clock: Clock | None = None) -> None:
+        self._storage, self._clock = storage, clock or Clock()
         self._interval_s = 2.0 if storage.is_local else 5.0
-        self._owner = uuid.uuid4().hex
+        self.owner = uuid.uuid4().hex
         self._pid, self._machine = os.getpid(), process_identity(os.getpid()) or ""
-        self._started = time.monotonic()
+        self._started = self._clock.monotonic()
         self._running: dict[str, Running] = {}
         self._number = 0
         self._lock = threading.Lock()
         self._ended, self._news = threading.Event(), threading.Event()
         self.trouble: StudyError | None = None
-        self.previous = self._take()
+        self.previous: Beat | None = None
+        self._take()
         self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
-        self._thread.start()
+        if clock is None:
+            self._thread.start()
 
     def started(self, cell_id: str, job: str) -> None:
         """A worker has begun the job."""
@@ -106,7 +143,21 @@ class Lease:
     @property
     def life_s(self) -> float:
         """Seconds since the lease was taken."""
-        return time.monotonic() - self._started
+        return self._clock.monotonic() - self._started
+
+    def settled(self) -> None:
+        """What the previous driver had begun is accounted for."""
+        self.previous = None
+        self.beat()
+
+    def beat(self) -> None:
+        """Renew the lease.
+
+        Raises:
+            StudyError: it is another driver's by now, or the storage fails.
+        """
+        assert_held(self._storage, self.owner)
+        self._write()
 
     def release(self) -> None:
         """Stop the heart and give the study free.
@@ -115,29 +166,25 @@ class Lease:
         """
         self._ended.set()
         self._news.set()
-        self._thread.join()
-        if self.trouble is None and not self._running:
-            self._storage.delete(FILE)
+        if self._thread.is_alive():
+            self._thread.join()
+        if self.trouble is None and not self._running and not self.previous:
+            with suppress(LeaseError):  # another driver's by now: it stays
+                assert_held(self._storage, self.owner)
+                self._storage.delete(FILE)
 
-    def _take(self) -> Beat | None:
-        beat = read_beat(self._storage)
-        if beat is not None:
-            _wait_until_stale(self._storage, beat)
+    def _take(self) -> None:
+        if self._storage.exists(FILE):
+            self.previous = _wait_until_stale(self._storage, self._clock)
         self._write()
-        time.sleep(POLL_S)  # two that saw the same stale lease: the last writer keeps it
-        self._check()
-        return beat
-
-    def _check(self) -> None:
-        beat = read_beat(self._storage)
-        if beat is None or beat.owner != self._owner:
-            raise LeaseError(_refusal(self._storage, beat))
+        self._clock.sleep(POLL_S)  # two that saw the same stale lease: the last writer keeps it
+        assert_held(self._storage, self.owner)
 
     def _write(self) -> None:
         self._number += 1
         with self._lock:
             beat = Beat(
-                owner=self._owner,
+                owner=self.owner,
                 hostname=socket.gethostname(),
                 pid=self._pid,
                 machine=self._machine,
@@ -145,6 +192,7 @@ class Lease:
                 beat_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 life_s=self.life_s,
                 running=dict(self._running),
+                previous=self.previous,
             )
         self._storage.write(FILE, json.dumps(asdict(beat)).encode())
 
@@ -156,49 +204,40 @@ class Lease:
             if self._ended.is_set():
                 return
             try:
-                self._check()
-                self._write()
+                self.beat()
             except StudyError as error:
                 self.trouble = error
                 return
 
 
-def process_identity(pid: int) -> str | None:
-    """Boot, pid namespace and start time of a process here; None if there is no such process."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        state, start_ticks = stat[0], stat[19]
-        return None if state == "Z" else f"{_where(boot)} {start_ticks}"
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-
-
 def is_dead_here(beat: Beat) -> bool:
     """Whether the driver was on this machine and its process is gone."""
-    try:
-        here = _where(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
-    except FileNotFoundError:
+    here = this_machine()
+    if here is None:
         return False  # no /proc: the heartbeat alone decides
     return beat.machine.startswith(here) and process_identity(beat.pid) != beat.machine
 
 
-def _where(boot: str) -> str:
-    return f"{boot} {socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
+def _wait_until_stale(storage: Storage, clock: Clock) -> Beat | None:
+    """The last heartbeat of a driver that is dead, or silent for long by our own clock.
 
-
-def _wait_until_stale(storage: Storage, beat: Beat) -> None:
-    """Watch the heart by our own clock; clocks of two machines are never compared."""
-    deadline = time.monotonic() + STALE_S
-    while time.monotonic() < deadline:
-        if is_dead_here(beat):
-            return
-        time.sleep(POLL_S)
+    Clocks of two machines are never compared. A file that cannot be read is watched in the same
+    way: a living driver writes it anew.
+    """
+    beat = read_beat(storage)
+    deadline = clock.monotonic() + STALE_S
+    while clock.monotonic() < deadline and storage.exists(FILE):
+        if beat is not None and is_dead_here(beat):
+            break
+        clock.sleep(POLL_S)
         latest = read_beat(storage)
-        if latest is None:
-            return
-        if (latest.owner, latest.number) != (beat.owner, beat.number):
+        if latest is not None and (beat is None or _mark(latest) != _mark(beat)):
             raise LeaseError(_refusal(storage, latest))
+    return beat
+
+
+def _mark(beat: Beat) -> tuple[str, int]:
+    return beat.owner, beat.number
 
 
 def _refusal(storage: Storage, beat: Beat | None) -> str:

@@ -9,12 +9,13 @@ from typing import Any, Literal
 import pyarrow.compute as pc
 
 from search.cells import FINAL, OWN_FAULTS, Cell, Job, Key, Outcome
+from search.errors import StudyError
 from search.store import KEY, Store
 from search.strategy import Strategy
 from search.study import Study
 from stacnet.spec import NetworkSpec
 
-COLUMNS = (*KEY, "attempt", "status", "order", "device_fraction", "is_canonical")
+COLUMNS = (*KEY, "attempt", "lease", "status", "order", "device_fraction", "is_canonical")
 
 
 @dataclass(kw_only=True)
@@ -33,24 +34,25 @@ class Record:
 
 
 class History:
-    """All attempts in the store, by cell."""
+    """All attempts in the store at cells of the study's protocol, by cell."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, study: Study) -> None:
         self.records: dict[Key, Record] = {}
-        self.attempts: set[tuple[Key, int]] = set()
+        self.attempts: set[tuple[Key, int, str]] = set()
         self.orders = 0
         table = store.cells(COLUMNS, all_attempts=True)
+        table = table.filter(pc.field("protocol_id") == study.protocol.protocol_id)
         columns = [table[name].to_pylist() for name in COLUMNS]
         rows = zip(*columns, strict=True)
-        for network_id, protocol_id, seed, attempt, status, order, share, counts in rows:
-            key = (network_id, protocol_id, seed)
+        for network_id, of, seed, attempt, lease, status, order, share, counts in rows:
+            key = (network_id, of, seed)
             record = self.records.setdefault(key, Record())
             record.attempts = max(record.attempts, attempt + 1)
             record.own_faults += status in OWN_FAULTS
             record.status = status if counts else record.status
             if status == "oom" and share:
                 record.gpus = max(record.gpus or 0.0, min(1.0, 2 * share))
-            self.attempts.add((key, attempt))
+            self.attempts.add((key, attempt, lease or ""))
             self.orders = max(self.orders, (order or 0) + 1)
 
     def promote(self, cell_ids: Iterable[str]) -> None:
@@ -73,23 +75,40 @@ class Ledger:
         strategy: told of every cell that ends for good.
         history: what was before.
         begun: cells that an earlier run left unfinished.
+        lease: owner of the lease under which jobs are handed out.
     """
 
     def __init__(
-        self, study: Study, strategy: Strategy, *, history: History, begun: list[Cell]
+        self,
+        study: Study,
+        strategy: Strategy,
+        *,
+        history: History,
+        begun: list[Cell],
+        lease: str = "",
     ) -> None:
         self._study, self._strategy, self._records = study, strategy, history.records
-        self._orders = history.orders
+        self._orders, self._lease = history.orders, lease
         self._again = deque(begun)
         self.out: dict[Key, Job] = {}
 
+    def ready(self) -> int:
+        """How many jobs could be handed out now."""
+        return len(self._again) + self._strategy.ready()
+
     def next_job(self) -> Job | Literal["wait", "done"]:
-        """An attempt to make now; `wait` while others may lead to more; or `done`."""
+        """An attempt to make now; `wait` while others may lead to more; or `done`.
+
+        Raises:
+            StudyError: the strategy waits for a cell that nobody trains.
+        """
         if self._again:
             return self._hand_out(self._again.popleft())
         answer = self._strategy.ask()
         if isinstance(answer, Cell):
             return self._hand_out(answer)
+        if answer == "wait" and not self.out:
+            raise StudyError("a search that waits must have a cell under way, got none: a bug")
         return "wait" if self.out else answer
 
     def returned(self, job: Job, *, status: str, report: dict[str, Any]) -> bool:
@@ -99,7 +118,8 @@ class Ledger:
             Whether the cell has ended with it.
         """
         cell = job.cell
-        self.out.pop(cell.key, None)
+        if self.out.pop(cell.key, None) is None:
+            return False  # delivered twice
         record = self._records[cell.key]
         record.status = status
         record.own_faults += status in OWN_FAULTS
@@ -127,6 +147,7 @@ class Ledger:
             order=self._orders,
             gpus=(record.gpus or given) if given else 0.0,
             prunable=scheduled and not record.is_promoted,
+            lease=self._lease,
         )
         record.attempts += 1
         self._orders += 1

@@ -1,5 +1,6 @@
 """Attempts that left no row because their worker is gone: whose fault it was, and what it cost."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -7,7 +8,7 @@ from typing import Literal
 from search.cells import Job
 from search.checkpoints import Checkpoints
 from search.errors import StoreError
-from search.lease import Beat
+from search.lease import Beat, Lease
 from search.ledger import History
 from search.rows import Effort, Row, cell_row, now
 from search.store import Store
@@ -70,20 +71,22 @@ def stored_status(job: Job, store: Store) -> str | None:
         return None
 
 
-def account_for(previous: Beat | None, *, study: Study, store: Store) -> None:
-    """Write rows for what was running when the last driver was lost, if one was.
-
-    Args:
-        previous: its last heartbeat.
-    """
-    if previous is None or not previous.running:
-        return
-    known = History(store).attempts
-    for running in previous.running.values():
-        job = Job.from_json(running.job)
-        if (job.cell.key, job.attempt) not in known:
-            text = f"driver on {previous.hostname}, pid {previous.pid}"
-            wall_s = max(previous.life_s - running.since_s, 0.0)
-            loss = Loss(cause="driver", text=text)
-            ended = datetime.fromisoformat(previous.beat_at)
+def account_for(lease: Lease, *, study: Study, store: Store) -> None:
+    """Write rows for what earlier drivers had begun when they were lost."""
+    lost = list(_lost(lease.previous))
+    known = History(store, study).attempts if lost else set()
+    for beat, job, wall_s in lost:
+        if (job.cell.key, job.attempt, job.lease) not in known:
+            loss = Loss(cause="driver", text=f"driver on {beat.hostname}, pid {beat.pid}")
+            ended = datetime.fromisoformat(beat.beat_at)
             write_lost(job, study=study, store=store, loss=loss, wall_s=wall_s, ended=ended)
+    if lease.previous is not None:
+        lease.settled()
+
+
+def _lost(beat: Beat | None) -> Iterator[tuple[Beat, Job, float]]:
+    """What a driver had begun, and those before it for which it did not account; with seconds."""
+    while beat is not None:
+        for running in beat.running.values():
+            yield beat, Job.from_json(running.job), max(beat.life_s - running.since_s, 0.0)
+        beat = beat.previous

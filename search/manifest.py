@@ -2,7 +2,7 @@
 
 import io
 import random
-from collections.abc import Iterator, Set
+from collections.abc import Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from search.cells import Cell, Key
 from search.errors import StudyError
 from search.storage import Storage
+from search.strategy import Listed
 from search.study import Exhaustive, Study
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def load(storage: Storage) -> Manifest | None:
     return Manifest(tuple(table["point"].to_pylist()), tuple(table["network_id"].to_pylist()))
 
 
-def planned(study: Study, manifest: Manifest, *, known: Set[Key]) -> Iterator[Cell]:
+def planned(study: Study, manifest: Manifest, *, known: Set[Key]) -> Listed:
     """The cells of an exhaustive study in its shuffled order, without the known ones.
 
     A network is built only when its turn comes.
@@ -80,12 +81,17 @@ def planned(study: Study, manifest: Manifest, *, known: Set[Key]) -> Iterator[Ce
     seeds, protocol_id = study.seeds, study.protocol.protocol_id
     order = list(range(len(manifest) * len(seeds)))
     random.Random(study.strategy.shuffle_seed).shuffle(order)  # part of it is an unbiased sample
-    for index in order:
-        network, number = divmod(index, len(seeds))
-        if (manifest.network_ids[network], protocol_id, seeds[number]) not in known:
-            point = manifest.points[network]
-            spec = study.space.spec(point)
-            yield Cell(spec=spec, protocol_id=protocol_id, seed=seeds[number], point=point)
+    pairs = (divmod(index, len(seeds)) for index in order)
+    owed = [
+        (manifest.points[network], seeds[number])
+        for network, number in pairs
+        if (manifest.network_ids[network], protocol_id, seeds[number]) not in known
+    ]
+    cells = (
+        Cell(spec=study.space.spec(point), protocol_id=protocol_id, seed=seed, point=point)
+        for point, seed in owed
+    )
+    return Listed(cells, number=len(owed))
 
 
 def meets_bounds(study: Study, price: "Cost") -> bool:

@@ -1,14 +1,17 @@
 """A space and a sampler in Optuna's terms: flat scalar distributions, recorded arguments."""
 
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from statistics import fmean
 from typing import Any, assert_never
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from search.cells import Outcome
 from search.errors import StudyError
 from search.space import Space
 from search.study import Sampled, SamplerName, Study
@@ -54,6 +57,30 @@ class FlatSpace:
             else:
                 digits.append([str(choice) for choice in factor.choices].index(params[factor.name]))
         return self._space.index(tuple(digits))
+
+    def trial(
+        self,
+        point: int,
+        state: TrialState,
+        *,
+        values: list[float] | None = None,
+        curve: Iterable[float] = (),
+        marks: dict[str, int] | None = None,
+    ) -> FrozenTrial:
+        """A point as a trial of Optuna's.
+
+        Args:
+            curve: intermediate values, from step 1.
+            marks: what a sampler keeps with a trial.
+        """
+        return create_trial(
+            state=state,
+            params=self.params(point),
+            distributions=self.distributions,
+            values=values,
+            intermediate_values=dict(enumerate(curve, start=1)),
+            system_attrs=marks,
+        )
 
 
 def sampler_arguments(strategy: Sampled) -> dict[str, Any]:
@@ -106,10 +133,11 @@ def generation_mark(sampler: optuna.samplers.BaseSampler, *, number: int) -> dic
 def remembered(study: optuna.Study, *, results: int) -> optuna.Study:
     """A study with the same sampler and so many of the results.
 
-    A quarter are the best (of several objectives, the front), the others the latest.
+    A quarter are the best (of several objectives, the front), the others ended last.
     """
     states = (TrialState.COMPLETE, TrialState.PRUNED)
     ended = study.get_trials(deepcopy=False, states=states)
+    ended.sort(key=lambda trial: str(trial.datetime_complete))
     if len(study.directions) > 1:
         best = study.best_trials
     else:
@@ -122,6 +150,27 @@ def remembered(study: optuna.Study, *, results: int) -> optuna.Study:
     copy = optuna.create_study(sampler=study.sampler, directions=study.directions)
     copy.add_trials(trial for trial in ended if trial.number in kept)
     return copy
+
+
+def verdict(
+    outcomes: Iterable[Outcome], metrics: Sequence[str]
+) -> tuple[TrialState, list[float], tuple[float, ...]]:
+    """What Optuna is told of a network: state, means over the seeds that completed, a pruned curve.
+
+    Args:
+        outcomes: of its seeds.
+        metrics: that are optimised.
+    """
+    outcomes = list(outcomes)
+    complete = [o for o in outcomes if o.status == "complete"]
+    if complete and all(metric in o.values for o in complete for metric in metrics):
+        values = [fmean(o.values[metric] for o in complete) for metric in metrics]
+        if all(math.isfinite(value) for value in values):
+            return TrialState.COMPLETE, values, ()
+    curves = [o.curve for o in outcomes if o.status == "pruned" and o.curve]
+    if curves and len(metrics) == 1:
+        return TrialState.PRUNED, [], curves[0]
+    return TrialState.FAIL, [], ()
 
 
 def check_sampler(study: Study) -> None:

@@ -29,7 +29,7 @@ def make_plan(store: Store, study: Study, history: History) -> Plan:
     finalists = finalist_cells(study, extras, manifest)
     fresh = [cell for cell in finalists if cell.key not in history.records]
     total = planned_cells(study, extras, manifest)
-    return Plan(strategy=Chain([main, Listed(fresh)]), total=total)
+    return Plan(strategy=Chain([main, Listed(fresh, number=len(fresh))]), total=total)
 
 
 def _main_strategy(
@@ -42,7 +42,7 @@ def _main_strategy(
     match study.strategy:
         case Exhaustive():
             assert manifest is not None
-            return Listed(planned(study, manifest, known=history.records.keys()))
+            return planned(study, manifest, known=history.records.keys())
         case Sampled():
             from search.sampler import AskTell
 

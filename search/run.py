@@ -89,7 +89,7 @@ def search(
         if points:
             write_extras(store.storage, replace(read_extras(store.storage), first=points))
         if reuse_from:
-            manifest, known = load_or_make(store.storage, study), set(History(store).records)
+            manifest, known = load_or_make(store.storage, study), set(History(store, study).records)
             reuse(store, Store(reuse_from), study=study, manifest=manifest, known=known)
         return _run(store, lease, options)
 
@@ -196,10 +196,10 @@ def _carry_out(desk: Desk, options: Options) -> None:
 
 
 def _history(store: Store, study: Study, lease: Lease) -> History:
-    account_for(lease.previous, study=study, store=store)
+    account_for(lease, study=study, store=store)
     if len(store.loose("cells")) >= BATCH:
         merge_loose(store)
-    return History(store)
+    return History(store, study)
 
 
 def _desk(store: Store, study: Study, lease: Lease, *, history: History, plan: Plan) -> Desk:

@@ -7,14 +7,12 @@ random. Samplers that fit a model to every trial are given the best and the late
 would grow with each trial.
 """
 
-import math
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from statistics import fmean
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 
 from search.cells import Cell, Outcome
 from search.manifest import Manifest, is_bounded, meets_bounds
@@ -28,6 +26,7 @@ from search.optuna_space import (
     make_sampler,
     quiet,
     remembered,
+    verdict,
 )
 from search.strategy import Answer
 from search.study import Sampled, Study
@@ -40,11 +39,14 @@ DRAWS = 10_000  # random draws from a space too large to list before it counts a
 
 @dataclass(kw_only=True)
 class _Network:
-    """A network that was asked for. `values` is None until Optuna was told, empty if it failed."""
+    """A network that was asked for. `values` is None until Optuna was told, empty if it failed.
+
+    `trial` is Optuna's, or only its number.
+    """
 
     spec: NetworkSpec
     point: int
-    trial: optuna.Trial | None
+    trial: optuna.Trial | int | None
     begun: set[int] = field(default_factory=set)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     values: list[float] | None = None
@@ -76,8 +78,12 @@ class AskTell:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._plan, self._study, self._manifest = study.strategy, study, manifest
         self._flat = FlatSpace(study.space)
+        self._metrics = [objective.metric for objective in study.objectives]
         self._first = list(dict.fromkeys(first))[::-1]
         self._networks: dict[str, _Network] = {}
+        self._open: dict[str, _Network] = {}  # asked for, but not told to Optuna
+        self._finished = 0  # trials of Optuna's study that are
+        self._is_exhausted = False
         listed = study.strategy.trials if manifest is None else len(manifest)
         self._limit = min(study.strategy.trials, listed)
         self._queue: list[Cell] = []
@@ -93,20 +99,26 @@ class AskTell:
             )
             self._remember(known)
 
+    def ready(self) -> int:
+        """Seeds of networks that were begun, and all of as many more as may be out at once."""
+        fresh = 0 if self._is_exhausted else self._limit - len(self._networks)
+        if self._plan.concurrency is not None:
+            fresh = min(fresh, self._plan.concurrency - len(self._open))
+        return len(self._queue) + max(fresh, 0) * len(self._study.seeds)
+
     def ask(self) -> Answer:
         """A network not asked for before, seed by seed."""
-        if not self._queue:
-            if len(self._networks) >= self._limit:
-                return "done"
-            if sum(n.values is None for n in self._networks.values()) >= self._plan.concurrency:
-                return "wait"
+        if not self._queue and self.ready():
             with quiet():
                 self._forget()
                 network = self._propose()
-            if network is None:
-                return "done"
-            self._queue = [self._cell(network, seed) for seed in reversed(self._study.seeds)]
-        return self._queue.pop()
+            self._is_exhausted = network is None
+            if network is not None:
+                self._queue = [self._cell(network, seed) for seed in reversed(self._study.seeds)]
+        if self._queue:
+            return self._queue.pop()
+        is_all = self._is_exhausted or len(self._networks) >= self._limit
+        return "done" if is_all else "wait"
 
     def tell(self, cell: Cell, outcome: Outcome) -> None:
         """One seed of a network has ended."""
@@ -124,25 +136,17 @@ class AskTell:
 
     def _tell(self, network: _Network) -> None:
         assert network.trial is not None
-        state, network.values, curve = self._verdict(network)
-        for epoch, value in enumerate(curve, start=1):
-            network.trial.report(value, epoch)
-        self._optuna.tell(network.trial, network.values or None, state=state)
+        state, network.values, curve = verdict(network.outcomes.values(), self._metrics)
+        if isinstance(network.trial, int) and curve:  # a number has no way to report a curve
+            self._optuna.tell(network.trial, state=TrialState.FAIL)
+            self._add_told(network)
+        else:
+            for epoch, value in enumerate(curve, start=1):
+                network.trial.report(value, epoch)  # type: ignore[union-attr]
+            self._optuna.tell(network.trial, network.values or None, state=state)
         network.trial = None
-
-    def _verdict(self, network: _Network) -> tuple[TrialState, list[float], tuple[float, ...]]:
-        """State, mean values over the seeds that completed, and the curve of a pruned network."""
-        outcomes = list(network.outcomes.values())
-        complete = [o for o in outcomes if o.status == "complete"]
-        metrics = [objective.metric for objective in self._study.objectives]
-        if complete and all(metric in o.values for o in complete for metric in metrics):
-            values = [fmean(o.values[metric] for o in complete) for metric in metrics]
-            if all(math.isfinite(value) for value in values):
-                return TrialState.COMPLETE, values, ()
-        curves = [o.curve for o in outcomes if o.status == "pruned" and o.curve]
-        if curves and len(metrics) == 1:
-            return TrialState.PRUNED, [], curves[0]
-        return TrialState.FAIL, [], ()
+        self._open.pop(network.spec.network_id)
+        self._finished += 1
 
     def _propose(self) -> _Network | None:
         while self._first:
@@ -155,8 +159,9 @@ class AskTell:
             known = self._networks.get(spec.network_id)
             if known is None and self._is_allowed(spec):
                 network = _Network(spec=spec, point=point, trial=trial)
-                self._networks[spec.network_id] = network
+                self._networks[spec.network_id] = self._open[spec.network_id] = network
                 return network
+            self._finished += 1
             if self._plan.sampler == "gp" and known is not None and known.values:
                 self._optuna.tell(trial, known.values)  # else its model would say the same again
             else:
@@ -165,11 +170,14 @@ class AskTell:
         return network and self._adopt(network)
 
     def _forget(self) -> None:
-        if fits_a_model(self._plan) and len(self._optuna.get_trials(deepcopy=False)) > 2 * MEMORY:
-            self._optuna = remembered(self._optuna, results=MEMORY)
-            for network in self._networks.values():
-                if network.trial is not None:
-                    self._adopt(network)
+        if not fits_a_model(self._plan) or self._finished <= 2 * MEMORY:
+            return
+        self._optuna = remembered(self._optuna, results=MEMORY)
+        self._finished = len(self._optuna.get_trials(deepcopy=False))
+        running = [network for network in self._open.values() if network.trial is not None]
+        for number, network in enumerate(running, start=self._finished):
+            self._optuna.add_trial(self._flat.trial(network.point, TrialState.RUNNING))
+            network.trial = number
 
     def _fresh(self, point: int) -> _Network | None:
         spec = self._study.space.spec(point)
@@ -182,6 +190,7 @@ class AskTell:
         self._optuna.enqueue_trial(self._flat.params(network.point))
         network.trial = self._optuna.ask(self._flat.distributions)
         self._networks[network.spec.network_id] = network
+        self._open[network.spec.network_id] = network
         return network
 
     def _is_allowed(self, spec: NetworkSpec) -> bool:
@@ -222,18 +231,12 @@ class AskTell:
                 self._queue += [self._cell(network, seed) for seed in fresh]
 
     def _add_told(self, network: _Network) -> None:
-        state, network.values, curve = self._verdict(network)
+        state, network.values, curve = verdict(network.outcomes.values(), self._metrics)
         self._complete += bool(network.values)
-        self._optuna.add_trial(
-            create_trial(
-                state=state,
-                params=self._flat.params(network.point),
-                distributions=self._flat.distributions,
-                values=network.values or None,
-                intermediate_values=dict(enumerate(curve, start=1)),
-                system_attrs=generation_mark(self._optuna.sampler, number=self._complete - 1),
-            )
-        )
+        self._finished += 1
+        told = {"values": network.values or None, "curve": curve}
+        marks = generation_mark(self._optuna.sampler, number=self._complete - 1)
+        self._optuna.add_trial(self._flat.trial(network.point, state, **told, marks=marks))
 
     def _cell(self, network: _Network, seed: int) -> Cell:
         return Cell(

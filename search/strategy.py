@@ -1,10 +1,9 @@
 """Which cell next: the plans of a search, free of Ray, so that a replay drives the same ones."""
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol
 
-from search.cells import Cell, Key, Outcome
+from search.cells import Cell, Outcome
 
 Answer = Cell | Literal["wait", "done"]
 
@@ -12,25 +11,43 @@ Answer = Cell | Literal["wait", "done"]
 class Strategy(Protocol):
     """What decides which cell is trained next."""
 
+    def ready(self) -> int:
+        """How many cells could be asked for now, before anything more is told.
+
+        With 0, `ask` has no cell; with more, it may still turn out to be done.
+        """
+        ...
+
     def ask(self) -> Answer:
         """A cell that was not asked for before; `wait` for something to be told; or `done`."""
         ...
 
     def tell(self, cell: Cell, outcome: Outcome) -> None:
-        """How a cell ended; each cell that was asked for is told once."""
+        """How a cell ended, whoever asked for it; what is not its own, a strategy leaves alone."""
         ...
 
 
 class Listed:
-    """The given cells, one after the other."""
+    """The given cells, one after the other.
 
-    def __init__(self, cells: Iterable[Cell]) -> None:
-        self._left = iter(cells)
+    Args:
+        cells: made when their turn comes.
+        number: how many they are.
+    """
+
+    def __init__(self, cells: Iterable[Cell], *, number: int) -> None:
+        self._cells, self._left = iter(cells), number
+
+    def ready(self) -> int:
+        """All that are left."""
+        return self._left
 
     def ask(self) -> Answer:
         """The next one."""
-        for cell in self._left:
+        for cell in self._cells:
+            self._left -= 1
             return cell
+        self._left = 0
         return "done"
 
     def tell(self, cell: Cell, outcome: Outcome) -> None:
@@ -38,25 +55,31 @@ class Listed:
 
 
 class Chain:
-    """One strategy after the other."""
+    """One strategy after the other; all are told of every cell."""
 
     def __init__(self, strategies: Sequence[Strategy]) -> None:
-        self._left = deque(strategies)
-        self._asked: dict[Key, Strategy] = {}
+        self._strategies = tuple(strategies)
+        self._now = 0
+
+    def ready(self) -> int:
+        """Of the first that is not done."""
+        while self._now < len(self._strategies):
+            number = self._strategies[self._now].ready()
+            if number or self._strategies[self._now].ask() == "wait":
+                return number
+            self._now += 1
+        return 0
 
     def ask(self) -> Answer:
         """From the first that is not done."""
-        while self._left:
-            answer = self._left[0].ask()
+        while self._now < len(self._strategies):
+            answer = self._strategies[self._now].ask()
             if answer != "done":
-                if isinstance(answer, Cell):
-                    self._asked[answer.key] = self._left[0]
                 return answer
-            self._left.popleft()
+            self._now += 1
         return "done"
 
     def tell(self, cell: Cell, outcome: Outcome) -> None:
-        """To the one that asked."""
-        strategy = self._asked.pop(cell.key, None)
-        if strategy is not None:
+        """To all: a cell that an earlier run began was asked for by none of them."""
+        for strategy in self._strategies:
             strategy.tell(cell, outcome)

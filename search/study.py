@@ -31,14 +31,14 @@ class Sampled:
         trials: how many distinct networks; `stac extend` raises it.
         scheduler: what may stop a network early.
         sampler_seed: of the sampler.
-        concurrency: trials asked for before the first is told.
+        concurrency: trials asked for before the first is told; None for as many as there are slots.
     """
 
     sampler: SamplerName = "tpe"
     trials: int = 100
     scheduler: Literal["none", "asha", "median"] = "none"
     sampler_seed: int = 0
-    concurrency: int = 2
+    concurrency: int | None = None
     kind: Literal["sampled"] = "sampled"
 
 

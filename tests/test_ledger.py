@@ -29,12 +29,12 @@ def cells(num: int, study: Study = GPU) -> list[Cell]:
 @pytest.fixture
 def empty(tmp_path: Path) -> History:
     """No attempts so far."""
-    return History(Store(tmp_path))
+    return History(Store(tmp_path), GPU)
 
 
 def ledger(history: History, num: int = 2) -> Ledger:
     """Over the first cells."""
-    return Ledger(GPU, Listed(cells(num)), history=history, begun=[])
+    return Ledger(GPU, Listed(cells(num), number=num), history=history, begun=[])
 
 
 def take(book: Ledger) -> Job:
@@ -85,7 +85,7 @@ def test_a_job_survives_its_way_to_the_worker() -> None:
 
 def test_a_chain_tells_the_strategy_that_asked() -> None:
     first, second = cells(2)
-    chain = Chain([Listed([first]), Listed([second])])
+    chain = Chain([Listed([first], number=1), Listed([second], number=1)])
     assert [chain.ask(), chain.ask(), chain.ask()] == [first, second, "done"]
 
 

@@ -32,7 +32,7 @@ TRIALS = {0: trial(0.5, 10.0), 1: trial(0.9, 30.0), 2: trial(0.7, 5.0), 3: trial
 def search(concurrency: int, *, pruner=None, trials: int = 4):
     return list(
         simulate(
-            Listed(cell(row) for row in range(4)),
+            Listed((cell(row) for row in range(4)), number=4),
             lambda asked: TRIALS[asked.point],
             pruner=pruner or Never(),
             concurrency=concurrency,
@@ -65,7 +65,7 @@ def test_a_pruned_trial_costs_only_its_epochs_and_is_never_the_best():
     TRIALS_LONG = {**TRIALS, 1: trial(0.9, 10.0, 30.0)}
     steps = list(
         simulate(
-            Listed(cell(row) for row in range(3)),
+            Listed((cell(row) for row in range(3)), number=3),
             lambda asked: TRIALS_LONG[asked.point],
             pruner=FirstEpoch(),
             trials=3,

@@ -194,7 +194,7 @@ def test_a_model_is_fitted_to_the_best_and_the_latest_results_only(
             assert max(values[:-1]) in remembered
             assert values[-2] in remembered
     assert len(values) == 96
-    assert 12 < most <= 2 * 12 + 5
+    assert 12 < most <= 2 * 12 + 8 + 3  # eight are told after the last ask, and repeats
 
 
 def test_with_several_objectives_the_front_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,7 +136,7 @@ def test_a_torn_part_is_left_out_named_and_owed_again(store: Store) -> None:
     torn = Path(store.address) / "cells" / store.loose("cells")[0]
     torn.write_bytes(torn.read_bytes()[:-20])
     assert store.cells().num_rows == 1
-    assert len(History(store).final(3)) == 1
+    assert len(History(store, STUDY).final(3)) == 1
     assert any(torn.name in line and "must be whole" in line for line in check(store))
     merge_all(store)
     assert torn.exists()
@@ -206,7 +206,7 @@ def test_reused_cells_count_are_marked_and_cost_nothing(store: Store, tmp_path: 
     manifest = load_or_make(target.storage, other)
     assert reuse(target, store, study=other, manifest=manifest, known=set()) == 1
     assert (
-        reuse(target, store, study=other, manifest=manifest, known=set(History(target).records))
+        reuse(target, store, study=other, manifest=manifest, known=set(History(target, other).records))
         == 0
     )
     (row,) = target.cells().to_pylist()

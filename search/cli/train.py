@@ -40,7 +40,7 @@ def run(command: Train) -> int:
     lease = Lease(store.storage)
     try:
         store.begin(study)
-        account_for(lease.previous, study=study, store=store)
+        account_for(lease, study=study, store=store)
         status = _finish(store, study, splits)
     finally:
         lease.release()
@@ -63,7 +63,7 @@ def _study(command: Train) -> Study:
 
 def _finish(store: Store, study: Study, splits: Splits) -> str:
     """Train what is owed; the status of the last attempt."""
-    history = History(store)
+    history = History(store, study)
     begun = begun_cells(store, history, max_attempts=study.max_attempts)
     plan = make_plan(store, study, history)
     ledger = Ledger(study, plan.strategy, history=history, begun=begun)
