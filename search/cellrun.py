@@ -11,6 +11,7 @@ import torch
 from search.cells import METRICS, Job
 from search.checkpoints import Checkpoints
 from search.errors import StudyError
+from search.lease import assert_held
 from search.machine import PeakMemory, device_name, hostname
 from search.rows import Effort, Row, cell_row, epoch_rows, now
 from search.store import Store
@@ -45,6 +46,8 @@ class CellRun:
     """An attempt at a cell, in the process that trains it.
 
     Whatever goes wrong with the network becomes a row; what is wrong with the study is raised.
+    Before it begins and before it writes, it looks whether the study is still driven by the one
+    that gave it the job.
 
     Args:
         job: the attempt.
@@ -67,6 +70,7 @@ class CellRun:
         self._best: dict[str, float] = {}
         self._values: dict[str, float] = {}
         self._results: list[EpochResult] = []
+        self._num_reported = 0
 
     def advance(self, slice_s: float) -> dict[str, Any]:
         """Train for about `slice_s` seconds, or to the next epoch if a scheduler wants to look.
@@ -75,8 +79,8 @@ class CellRun:
             `report()`.
 
         Raises:
-            StudyError: the store cannot be written, or network and data do not fit, which
-                would be so for every cell.
+            StudyError: the store cannot be written, the lease is another driver's, or network
+                and data do not fit, which would be so for every cell.
         """
         try:
             self._advance(slice_s)
@@ -99,18 +103,19 @@ class CellRun:
             self._end(status, None)
 
     def report(self) -> dict[str, Any]:
-        """How far it is: done, status, values by metric, curve of validation accuracies.
+        """How far it is: ended, status, values by metric, curve of validation accuracies.
 
-        The latest epoch is for loggers.
+        `epochs` are those that no report has had before.
         """
         curve = [result.val_acc for result in self._results]
+        fresh, self._num_reported = self._results[self._num_reported :], len(curve)
         return {
-            "done": self.status is not None,
+            "ended": self.status is not None,
             "status": self.status or "running",
             "epoch": len(curve),
             "values": self._values,
             "curve": curve,
-            "latest": asdict(self._results[-1]) if self._results else {},
+            "epochs": [asdict(result) for result in fresh],
         }
 
     def _advance(self, slice_s: float) -> None:
@@ -130,6 +135,7 @@ class CellRun:
             self._end("complete", None)
 
     def _set_up(self) -> TrainerLike:
+        self._assert_driven()
         try:
             trainer = self._make_trainer()
         except ValueError as error:
@@ -150,10 +156,15 @@ class CellRun:
 
     def _save(self) -> None:
         assert self._trainer is not None
+        self._assert_driven()
         spent = self._spent_s()
         state = {"trainer": self._trainer.state_dict(), "best": self._best}
         self._checkpoints.save(state, attempt=self.job.attempt, spent_s=spent)
         self._saved_s = spent
+
+    def _assert_driven(self) -> None:
+        if self.job.lease:
+            assert_held(self._store.storage, self.job.lease)
 
     def _end(self, status: str, error: Exception | None) -> None:
         facts = self._result_columns(status) | _error_columns(error) | self._static()
@@ -162,6 +173,7 @@ class CellRun:
             for metric, column in METRICS.items()
             if facts.get(column) is not None
         }
+        self._assert_driven()
         if status == "complete" and self._keeps_weights and self._trainer:
             weights = dumps(self._trainer.evaluated_model.state_dict())
             self._store.write_weights(self.job.cell.cell_id, weights)

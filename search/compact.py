@@ -15,6 +15,7 @@ from search.cells import Job
 from search.errors import StoreError
 from search.schema import CELLS, EPOCHS
 from search.store import KEY, MERGED, Store, TornPartError
+from search.watcher import Watcher
 
 BATCH = 1000  # loose files that are worth a merge
 Folder = Literal["cells", "epochs"]
@@ -52,7 +53,7 @@ def merge_all(store: Store) -> None:
             store.storage.delete(f"{folder}/{name}")
 
 
-class Merger:
+class Merger(Watcher):
     """Watches a search and merges in the background, so that resume and status read few files."""
 
     def __init__(self, store: Store) -> None:
@@ -67,9 +68,6 @@ class Merger:
             self._since = 0
             self._thread = Thread(target=self._merge, name="merger", daemon=True)
             self._thread.start()
-
-    def tick(self, running: int) -> None:
-        """Nothing to do."""
 
     def close(self) -> None:
         """Wait for the merge under way."""

@@ -1,8 +1,9 @@
 """The driver's desk: what Ray Tune asks and tells goes to the ledger, and back; free of Ray."""
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal
 
 from search.cells import Job
 from search.errors import StudyError
@@ -12,20 +13,17 @@ from search.losses import LOST_IN_A_ROW, Loss, stored_status, write_lost
 from search.pruner import Pruner
 from search.store import Store
 from search.study import Study
+from search.watcher import Watcher
 
 STOP_S = 12.0  # then Tune ends its workers, which takes it up to 15 s; 30 s were promised
-
-
-class Watcher(Protocol):
-    """Somebody who looks on: the progress bar, a logger."""
-
-    def ended(self, job: Job, status: str, report: dict[str, Any]) -> None: ...
-    def tick(self, running: int) -> None: ...
 
 
 @dataclass(kw_only=True)
 class Desk:
     """State of a run, and the answers to Ray Tune's questions.
+
+    A slot is a worker with its resources: it is claimed when a job is there for it, and then
+    trains one job after the other until there is none.
 
     Args:
         deadline: monotonic time at which the run ends, None for never.
@@ -43,58 +41,72 @@ class Desk:
     reason: str = ""
     trouble: StudyError | None = None
     stop_by: float = 0.0
-    jobs: dict[str, Job] = field(default_factory=dict)  # by the name Tune knows them under
-    running: set[str] = field(default_factory=set)
+    claims: dict[str, Job | None] = field(default_factory=dict)  # slots to be, some for one job
+    shares: dict[str, float] = field(default_factory=dict)  # share of a GPU of every slot
+    jobs: dict[str, Job] = field(default_factory=dict)  # by the slot that trains it
+    large: deque[Job] = field(default_factory=deque)  # want another share than the study's
     told_to_stop: set[str] = field(default_factory=set)
     lost_in_a_row: int = 0
     ended: int = 0
 
     def owes(self) -> bool:
-        """Whether there is a job to hand out."""
-        job = self.ledger.next_job()
-        if isinstance(job, Job):
-            self.ledger.withdrawn(job)
-        return isinstance(job, Job)
+        """Whether there is something to train.
 
-    def next_job(self, name: str) -> Job | str:
-        """A job for Tune's trial `name`, `wait`, or `done`."""
+        Raises:
+            StudyError: the search waits for a cell that nobody trains.
+        """
+        return not self.ledger.is_done()
+
+    def claim(self, name: str) -> float | Literal["wait", "done"]:
+        """Whether one more slot is wanted, under that name: its share of a GPU; or none now."""
         if self.reason:
             return "done"
-        job = self.ledger.next_job()
-        if isinstance(job, Job):
-            self.jobs[name] = job
-        return job
+        if self.large:
+            self.claims[name] = job = self.large.popleft()
+            return job.gpus
+        if self.ledger.ready() > len(self.claims):
+            self.claims[name] = None
+            return self.study.resources.gpus
+        return "wait" if self.claims or self.jobs else "done"
 
-    def started(self, name: str) -> None:
-        """A worker has the job."""
-        job = self.jobs[name]
-        self.running.add(name)
-        self.lease.started(job.cell.cell_id, job.to_json())
+    def opened(self, name: str, gpus: float) -> Job | None:
+        """The slot is there; its first job, or none any more."""
+        self.shares[name] = gpus
+        bound = self.claims.pop(name, None)
+        return self._hand(name, bound or self._next(gpus))
 
-    def reported(self, name: str, report: dict[str, Any]) -> str | None:
-        """A worker has finished a slice; a status if it shall end the cell with that."""
-        job = self.jobs[name]
-        if report["done"]:
+    def reported(self, name: str, report: dict[str, Any]) -> Job | Literal["go on", "stop"] | str:
+        """A worker has finished a slice; its next job, or a status to end this one with."""
+        job = self.jobs.get(name)
+        if job is None:
+            return self._hand(name, self._next(self.shares[name])) or "stop"
+        if report["epochs"]:
+            for watcher in self.watchers:
+                watcher.reported(job, report["epochs"])
+        if report["ended"]:
             self.lost_in_a_row = 0
             self._returned(name, report["status"], report)
-            return None
+            return self._hand(name, self._next(self.shares[name])) or "stop"
         if job.prunable and self.pruner.should_stop(job.cell.cell_id, report["curve"]):
             return "pruned"
-        return None
+        return "go on"
 
     def lost(self, name: str, loss: Loss, error: Exception | None) -> None:
         """The worker is gone, or could not go on."""
-        if name not in self.jobs:  # ended already; what became of the worker then is no matter
-            return
+        bound = self.claims.pop(name, None)
+        if bound is not None:
+            self.large.append(bound)
         if isinstance(error, StudyError):  # the lease keeps the job: the next run accounts for it
-            self.running.discard(name)
+            self.jobs.pop(name, None)
             self.stop("trouble", error)
             return
-        job = self.jobs[name]
+        job = self.jobs.get(name)
         self.lost_in_a_row += 1
         if self.lost_in_a_row >= LOST_IN_A_ROW:
             rule = f"workers must come back with a result, got {LOST_IN_A_ROW} losses in a row"
             self.stop("trouble", StudyError(f"{rule}, the last: {loss.text}"))
+        if job is None:
+            return
         status = stored_status(job, self.store)
         if status is None:
             status, wall_s = loss.status, self.lease.held_s(job.cell.cell_id)
@@ -102,8 +114,8 @@ class Desk:
         self._returned(name, status, {})
 
     def to_stop(self) -> list[str]:
-        """Running jobs that are yet to be told that the run stops."""
-        names = sorted(self.running - self.told_to_stop) if self.reason else []
+        """Slots at work that are yet to be told that the run stops."""
+        names = sorted(self.jobs.keys() - self.told_to_stop) if self.reason else []
         self.told_to_stop.update(names)
         return names
 
@@ -113,12 +125,18 @@ class Desk:
             self.stop("trouble", self.lease.trouble)
         if not self.reason and self.deadline is not None and time.monotonic() > self.deadline:
             self.stop("time budget")
-        return bool(self.reason) and (not self.running or time.monotonic() > self.stop_by)
+        if self.reason:
+            return not self.jobs or time.monotonic() > self.stop_by
+        try:
+            return not self.jobs and not self.large and self.ledger.is_done()
+        except StudyError as error:
+            self.stop("trouble", error)
+            return True
 
     def settle(self) -> None:
         """After Tune's end: jobs that were cut short but left their row are off the lease."""
         for job in self.jobs.values():
-            if self.lease.held_s(job.cell.cell_id) and stored_status(job, self.store):
+            if stored_status(job, self.store):
                 self.lease.ended(job.cell.cell_id)
 
     def stop(self, reason: str, trouble: StudyError | None = None) -> None:
@@ -127,9 +145,29 @@ class Desk:
             self.reason, self.trouble = reason, trouble
             self.stop_by = time.monotonic() + STOP_S
 
+    def _next(self, gpus: float) -> Job | None:
+        """A job for a slot of this share."""
+        for job in self.large:
+            if job.gpus == gpus:
+                self.large.remove(job)
+                return job
+        while not self.reason and gpus == self.study.resources.gpus and self.ledger.ready():
+            job = self.ledger.next_job()
+            if not isinstance(job, Job) or job.gpus == gpus:
+                return job if isinstance(job, Job) else None
+            self.large.append(job)
+        return None
+
+    def _hand(self, name: str, job: Job | None) -> Job | None:
+        if job is not None:
+            self.jobs[name] = job
+            self.lease.started(job.cell.cell_id, job.to_json())
+            for watcher in self.watchers:
+                watcher.began(job)
+        return job
+
     def _returned(self, name: str, status: str, report: dict[str, Any]) -> None:
         job = self.jobs.pop(name)
-        self.running.discard(name)
         self.ended += 1
         self.lease.ended(job.cell.cell_id)
         self.ledger.returned(job, status=status, report=report)

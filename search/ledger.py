@@ -96,19 +96,25 @@ class Ledger:
         """How many jobs could be handed out now."""
         return len(self._again) + self._strategy.ready()
 
-    def next_job(self) -> Job | Literal["wait", "done"]:
-        """An attempt to make now; `wait` while others may lead to more; or `done`.
+    def is_done(self) -> bool:
+        """Whether nothing is under way and nothing more will be asked for.
 
         Raises:
             StudyError: the strategy waits for a cell that nobody trains.
         """
+        if self.out or self.ready():
+            return False
+        if self._strategy.ask() == "wait":
+            raise StudyError("a search that waits must have a cell under way, got none: a bug")
+        return True
+
+    def next_job(self) -> Job | Literal["wait", "done"]:
+        """An attempt to make now; `wait` while others may lead to more; or `done`."""
         if self._again:
             return self._hand_out(self._again.popleft())
         answer = self._strategy.ask()
         if isinstance(answer, Cell):
             return self._hand_out(answer)
-        if answer == "wait" and not self.out:
-            raise StudyError("a search that waits must have a cell under way, got none: a bug")
         return "wait" if self.out else answer
 
     def returned(self, job: Job, *, status: str, report: dict[str, Any]) -> bool:
@@ -130,12 +136,6 @@ class Ledger:
             return True
         self._again.append(cell)
         return False
-
-    def withdrawn(self, job: Job) -> None:
-        """A job was handed out but not begun; it comes first next time."""
-        self.out.pop(job.cell.key, None)
-        self._records[job.cell.key].attempts -= 1
-        self._again.appendleft(job.cell)
 
     def _hand_out(self, cell: Cell) -> Job:
         record = self._records.setdefault(cell.key, Record())

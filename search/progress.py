@@ -13,6 +13,7 @@ from rich.table import Table
 
 from search.cells import Job
 from search.study import Objective
+from search.watcher import Watcher
 
 LINE_EVERY_S = 10.0
 
@@ -68,7 +69,7 @@ class Tally:
         return "  ".join(parts)
 
 
-class Progress:
+class Progress(Watcher):
     """Shows a tally while a search runs; one of its watchers."""
 
     def __init__(self, tally: Tally) -> None:

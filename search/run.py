@@ -186,13 +186,12 @@ def _run(store: Store, lease: Lease, options: Options) -> Summary:
 
 def _carry_out(desk: Desk, options: Options) -> None:
     from search.ray_session import ray_session
-    from search.tuner import run_shard
+    from search.tuner import run_slots
 
     with ray_session(options.address), _signals(desk):
         if options.budget_s is not None:
             desk.deadline = time.monotonic() + options.budget_s
-        while not desk.reason and desk.owes():
-            run_shard(desk, trainable=options.trainable, loggers=options.loggers)
+        run_slots(desk, trainable=options.trainable)
 
 
 def _history(store: Store, study: Study, lease: Lease) -> History:
@@ -210,7 +209,7 @@ def _desk(store: Store, study: Study, lease: Lease, *, history: History, plan: P
     return Desk(
         store=store,
         study=study,
-        ledger=Ledger(study, plan.strategy, history=history, begun=begun),
+        ledger=Ledger(study, plan.strategy, history=history, begun=begun, lease=lease.owner),
         lease=lease,
         pruner=make_pruner(study, curves),
         watchers=[],

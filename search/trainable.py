@@ -17,7 +17,7 @@ SLICE_S = 5.0  # how long a stop waits at most
 
 
 class CellTrainable(tune.Trainable):
-    """Trains the cell that its config names; the row is written here, not by the driver.
+    """Trains the cells that it is given, one after the other; rows are written here.
 
     A subclass may give another training run with `make_trainer`.
     """
@@ -29,26 +29,32 @@ class CellTrainable(tune.Trainable):
         return tune.PlacementGroupFactory([needs])
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Take the first cell."""
+        """Wait for the first cell."""
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next cell."""
-        self._job_text, self._store_address = new_config["job"], new_config["store"]
+        """Wait for the next one, perhaps of another study."""
+        self._store_address = new_config["store"]
+        self._job_text: str | None = None
         self._run: CellRun | None = None
         self._trouble: StudyError | None = None
         return True
+
+    def take(self, job: str) -> None:
+        """The next cell. It is opened in `step`, where an error is heard."""
+        self._job_text, self._run = job, None
 
     def step(self) -> dict[str, Any]:
         """Train for a few seconds."""
         if self._trouble is not None:
             raise self._trouble
-        return self._current().advance(SLICE_S)
+        return self._current().advance(SLICE_S) if self._job_text else {}
 
     def stop_cell(self, status: str) -> None:
         """End the cell as `pruned` or `preempted`; the next step reports it."""
         try:
-            self._current().stop(status)
+            if self._job_text:
+                self._current().stop(status)
         except StudyError as error:  # nobody waits for this call: the next step raises it
             self._trouble = error
 
@@ -76,6 +82,7 @@ class CellTrainable(tune.Trainable):
         from search.machine import cap_gpu_memory
 
         if self._run is None:
+            assert self._job_text is not None
             job = Job.from_json(self._job_text)
             store, study = _opened(self._store_address)
             cap_gpu_memory(job.gpus)

@@ -6,6 +6,8 @@ import re
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,10 @@ from ray.tune.stopper import NoopStopper
 from search.cells import Job
 from search.driver import Desk
 from search.errors import StudyError
-from search.loggers import keep_tensorboard, make_loggers
 from search.losses import Loss
-from search.rows import network_columns
 from search.trainable import CellTrainable
 
 LOOK_EVERY_S = 5.0  # at the nodes
-SHARD = 1500  # trials per Tune run: its driver slows down and grows with their number
 ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -44,24 +43,19 @@ _NODE_DEATH = re.compile(
 
 
 class Asker(Searcher):
-    """Gives Tune the desk's next job. Has no state that Tune would have to save."""
+    """Gives Tune the slots that the desk wants. Has no state that Tune would have to save."""
 
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self._desk = desk
 
     def suggest(self, trial_id: str) -> Any:
-        """A config, None to wait, or FINISHED; a fault ends the run in order, not Tune's loop."""
-        try:
-            job = self._desk.next_job(trial_id)
-        except Exception as error:
-            self._desk.stop("trouble", StudyError(f"no next network: {error}"))
-            job = "done"
-        if isinstance(job, Job):
-            resources = {"cpus": self._desk.study.resources.cpus, "gpus": job.gpus}
-            described = {"network": network_columns(job.cell.spec), "seed": job.cell.seed}
-            return {"job": job.to_json(), "store": self._desk.store.address} | resources | described
-        return None if job == "wait" else Searcher.FINISHED
+        """A slot's config, None to wait, or FINISHED."""
+        answer = self._desk.claim(trial_id)
+        if not isinstance(answer, float):
+            return None if answer == "wait" else Searcher.FINISHED
+        resources = {"cpus": self._desk.study.resources.cpus, "gpus": answer}
+        return {"store": self._desk.store.address} | resources
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -76,21 +70,20 @@ class Asker(Searcher):
 
 
 class Teller(tune.Callback):
-    """Tells the desk what happened to Tune's trials."""
+    """Tells the desk what happened to its slots, and the slots what the desk answers."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._looked = time.monotonic()
+        self._trials: dict[str, Any] = {}
 
     def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
         """Pass on a stop; about ten times a second, more often while results come in."""
         desk = self._desk
-        names = set(desk.to_stop())
-        for trial in trials if names else ():
-            if trial.trial_id in names:
-                trial.temporary_state.ray_actor.stop_cell.remote("preempted")
+        for name in desk.to_stop():
+            self._actor(name).stop_cell.remote("preempted")
         for watcher in desk.watchers:
-            watcher.tick(len(desk.running))
+            watcher.tick(len(desk.jobs))
         if time.monotonic() - self._looked > LOOK_EVERY_S:
             self._looked = time.monotonic()
             if not any(node["Alive"] for node in ray.nodes()):  # Tune would wait for ever
@@ -98,34 +91,57 @@ class Teller(tune.Callback):
                 desk.stop("trouble", StudyError(rule))
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        """A worker has it."""
-        self._desk.started(trial.trial_id)
+        """A slot is there, new or used before; it gets its first job before it is asked to work."""
+        self._trials[trial.trial_id] = trial
+        with self._in_order():
+            job = self._desk.opened(trial.trial_id, trial.config["gpus"])
+            if job is not None:
+                self._actor(trial.trial_id).take.remote(job.to_json())
 
-    def on_trial_result(
-        self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
-        """A slice is over. A status from the desk reaches the worker before the next slice."""
-        status = self._desk.reported(trial.trial_id, result)
-        if status is not None:
-            trial.temporary_state.ray_actor.stop_cell.remote(status)
+    def goes_on(self, name: str, report: dict[str, Any]) -> bool:
+        """A slice is over. What the slot is told now reaches it before its next slice."""
+        answer: Job | str = "stop"
+        with self._in_order():
+            answer = self._desk.reported(name, report)
+            if isinstance(answer, Job):
+                self._actor(name).take.remote(answer.to_json())
+            elif answer not in ("go on", "stop"):
+                self._actor(name).stop_cell.remote(answer)
+        return answer != "stop"
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """The worker died, or raised."""
         error = _error_of(trial)
-        self._desk.lost(trial.trial_id, loss_of(error), cause_of(error))
+        with self._in_order():
+            self._desk.lost(trial.trial_id, loss_of(error), cause_of(error))
+
+    @contextmanager
+    def _in_order(self) -> Iterator[None]:
+        """A fault of the desk's ends the run in order, not in the middle of Tune's loop."""
+        try:
+            yield
+        except StudyError as error:
+            self._desk.stop("trouble", error)
+        except Exception as error:
+            rule = f"no next network, got {type(error).__name__}: {error}"
+            self._desk.stop("trouble", StudyError(rule))
+
+    def _actor(self, name: str) -> Any:
+        return self._trials[name].temporary_state.ray_actor
 
     def __reduce__(self) -> tuple:
         return tune.Callback, ()
 
 
 class Ender(tune.Stopper):
-    """Ends the Tune run when the desk says so."""
+    """Ends a slot, or the Tune run, when the desk says so."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, teller: Teller) -> None:
+        self._desk, self._teller = desk, teller
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
+        """Whether the slot has nothing more to do. Tune asks before all else that follows."""
+        return not self._teller.goes_on(trial_id, result)
 
     def stop_all(self) -> bool:
         """Whether nothing runs any more that could still write its checkpoint."""
@@ -135,19 +151,23 @@ class Ender(tune.Stopper):
         return NoopStopper, ()
 
 
-def run_shard(desk: Desk, *, trainable: type[CellTrainable], loggers: tuple[str, ...] = ()) -> None:
-    """One Tune run of at most `SHARD` trials, in a folder of its own that is removed."""
+def run_slots(desk: Desk, *, trainable: type[CellTrainable]) -> None:
+    """One Tune run, in a folder of its own that is removed: as many trials as there are slots.
+
+    A trial of Tune's is a slot and trains many cells: Tune's driver slows down and grows with the
+    number of its trials, and a new one costs a restart of the worker's imports.
+    """
     os.environ.update(ENVIRONMENT)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a lost trial is the desk's affair
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(pending_trials(desk))
-    extra = make_loggers(loggers, project=desk.study.name)
     folder = tempfile.mkdtemp(prefix="stac-tune-")
+    teller = Teller(desk)
     try:
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=Asker(desk),
-                num_samples=SHARD,
+                num_samples=-1,
                 reuse_actors=True,
                 trial_name_creator=_name,
                 trial_dirname_creator=_name,
@@ -155,15 +175,14 @@ def run_shard(desk: Desk, *, trainable: type[CellTrainable], loggers: tuple[str,
             run_config=tune.RunConfig(
                 name="run",
                 storage_path=folder,
-                stop=Ender(desk),
-                callbacks=[Teller(desk), *extra],
+                stop=Ender(desk, teller),
+                callbacks=[teller],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=0),
                 verbose=0,
             ),
         )
         tuner.fit()
-        keep_tensorboard(folder, desk.store)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

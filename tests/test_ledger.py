@@ -68,14 +68,6 @@ def test_the_ledger_waits_while_a_running_cell_may_have_to_be_tried_again(empty:
     assert book.next_job() == "done"
 
 
-def test_a_withdrawn_job_is_handed_out_again_as_the_same_attempt(empty: History) -> None:
-    book = ledger(empty)
-    job = take(book)
-    book.withdrawn(job)
-    again = take(book)
-    assert (again.cell.key, again.attempt) == (job.cell.key, job.attempt)
-
-
 def test_a_job_survives_its_way_to_the_worker() -> None:
     job = Job(cell=cells(14)[13], attempt=2, order=7, gpus=0.5, prunable=True)
     back = Job.from_json(job.to_json())

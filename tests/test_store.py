@@ -206,7 +206,9 @@ def test_reused_cells_count_are_marked_and_cost_nothing(store: Store, tmp_path: 
     manifest = load_or_make(target.storage, other)
     assert reuse(target, store, study=other, manifest=manifest, known=set()) == 1
     assert (
-        reuse(target, store, study=other, manifest=manifest, known=set(History(target, other).records))
+        reuse(
+            target, store, study=other, manifest=manifest, known=set(History(target, other).records)
+        )
         == 0
     )
     (row,) = target.cells().to_pylist()

@@ -41,7 +41,7 @@ def run(command: Train) -> int:
     try:
         store.begin(study)
         account_for(lease, study=study, store=store)
-        status = _finish(store, study, splits)
+        status = _finish(store, study, splits, lease)
     finally:
         lease.release()
     return _tell(store, study, status)
@@ -61,12 +61,12 @@ def _study(command: Train) -> Study:
     return override(study, {f"protocol.{name}": value for name, value in changes.items()})
 
 
-def _finish(store: Store, study: Study, splits: Splits) -> str:
+def _finish(store: Store, study: Study, splits: Splits, lease: Lease) -> str:
     """Train what is owed; the status of the last attempt."""
     history = History(store, study)
     begun = begun_cells(store, history, max_attempts=study.max_attempts)
     plan = make_plan(store, study, history)
-    ledger = Ledger(study, plan.strategy, history=history, begun=begun)
+    ledger = Ledger(study, plan.strategy, history=history, begun=begun, lease=lease.owner)
     job = ledger.next_job()
     if not isinstance(job, Job):
         return "complete"
