@@ -95,18 +95,16 @@ def _stream(
 ) -> None:
     """Write all rows once, file after file."""
     keys = [*KEY, "attempt"] if folder == "cells" else [*KEY, "attempt", "epoch"]
-    seen: set[int] = set()
+    seen: set[tuple] = set()
     with pq.ParquetWriter(
         target, CELLS if folder == "cells" else EPOCHS, compression="zstd"
     ) as out:
         for _, table in _whole(store, folder, names):
             columns = [table[name].to_pylist() for name in keys]
             rows = list(zip(*columns, strict=True))
-            fresh = [
-                i for i, row in enumerate(rows) if not (hash(row) in seen or seen.add(hash(row)))
-            ]
+            fresh = [i for i, row in enumerate(rows) if not (row in seen or seen.add(row))]
             if folder == "cells":
                 counts = pa.array([row in canonical for row in rows])
                 where = table.schema.get_field_index("is_canonical")
                 table = table.set_column(where, CELLS.field("is_canonical"), counts)
-            out.write_table(table.take(fresh) if len(fresh) < len(rows) else table)
+            out.write_table(table.take(pa.array(fresh, pa.int64())) if len(fresh) < len(rows) else table)

@@ -15,7 +15,9 @@ from search.store import Store
 from search.study import Study
 from search.watcher import Watcher
 
-STOP_S = 12.0  # then Tune ends its workers, which takes it up to 15 s; 30 s were promised
+SLICE_S = 5.0  # how long a worker trains between two reports, and a stop waits at most
+REPORTS_PER_S = 400  # more would be all that Ray Tune does: with many slots, slices are longer
+STOP_S = 7.0  # after a slice, Tune ends its workers, which takes it up to 15 s; 30 s are promised
 
 
 @dataclass(kw_only=True)
@@ -113,6 +115,11 @@ class Desk:
             write_lost(job, study=self.study, store=self.store, loss=loss, wall_s=wall_s)
         self._returned(name, status, {})
 
+    @property
+    def slice_s(self) -> float:
+        """How long a worker trains between two reports."""
+        return max(SLICE_S, len(self.jobs) / REPORTS_PER_S)
+
     def to_stop(self) -> list[str]:
         """Slots at work that are yet to be told that the run stops."""
         names = sorted(self.jobs.keys() - self.told_to_stop) if self.reason else []
@@ -143,7 +150,7 @@ class Desk:
         """Hand out nothing more, and end when the workers have written their checkpoints."""
         if not self.reason:
             self.reason, self.trouble = reason, trouble
-            self.stop_by = time.monotonic() + STOP_S
+            self.stop_by = time.monotonic() + self.slice_s + STOP_S
 
     def _next(self, gpus: float) -> Job | None:
         """A job for a slot of this share."""

@@ -13,8 +13,6 @@ from search.study import Study
 if TYPE_CHECKING:  # they import torch, which the driver does not need
     from search.cellrun import CellRun, TrainerLike
 
-SLICE_S = 5.0  # how long a stop waits at most
-
 
 class CellTrainable(tune.Trainable):
     """Trains the cells that it is given, one after the other; rows are written here.
@@ -40,15 +38,18 @@ class CellTrainable(tune.Trainable):
         self._trouble: StudyError | None = None
         return True
 
-    def take(self, job: str) -> None:
-        """The next cell. It is opened in `step`, where an error is heard."""
-        self._job_text, self._run = job, None
+    def take(self, job: str, slice_s: float) -> None:
+        """The next cell, and how long to train between two reports.
+
+        It is opened in `step`, where an error is heard.
+        """
+        self._job_text, self._slice_s, self._run = job, slice_s, None
 
     def step(self) -> dict[str, Any]:
-        """Train for a few seconds."""
+        """Train for a slice of some seconds."""
         if self._trouble is not None:
             raise self._trouble
-        return self._current().advance(SLICE_S) if self._job_text else {}
+        return self._current().advance(self._slice_s) if self._job_text else {}
 
     def stop_cell(self, status: str) -> None:
         """End the cell as `pruned` or `preempted`; the next step reports it."""

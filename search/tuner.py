@@ -96,7 +96,7 @@ class Teller(tune.Callback):
         with self._in_order():
             job = self._desk.opened(trial.trial_id, trial.config["gpus"])
             if job is not None:
-                self._actor(trial.trial_id).take.remote(job.to_json())
+                self._take(trial.trial_id, job)
 
     def goes_on(self, name: str, report: dict[str, Any]) -> bool:
         """A slice is over. What the slot is told now reaches it before its next slice."""
@@ -104,7 +104,7 @@ class Teller(tune.Callback):
         with self._in_order():
             answer = self._desk.reported(name, report)
             if isinstance(answer, Job):
-                self._actor(name).take.remote(answer.to_json())
+                self._take(name, answer)
             elif answer not in ("go on", "stop"):
                 self._actor(name).stop_cell.remote(answer)
         return answer != "stop"
@@ -125,6 +125,9 @@ class Teller(tune.Callback):
         except Exception as error:
             rule = f"no next network, got {type(error).__name__}: {error}"
             self._desk.stop("trouble", StudyError(rule))
+
+    def _take(self, name: str, job: Job) -> None:
+        self._actor(name).take.remote(job.to_json(), self._desk.slice_s)
 
     def _actor(self, name: str) -> Any:
         return self._trials[name].temporary_state.ray_actor

@@ -1,0 +1,210 @@
+"""The desk between Ray Tune and the ledger: slots, shares, deliveries, and who may write."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from searches import cheap
+from trainables import Scripted
+from world import Driver, Time
+
+from search.cellrun import CellRun
+from search.cells import Cell, Job, Outcome
+from search.driver import Desk
+from search.errors import LeaseError, StudyError
+from search.lease import FILE, Lease, read_beat
+from search.ledger import History, Ledger
+from search.losses import Loss
+from search.manifest import load_or_make
+from search.plan import make_plan
+from search.pruner import Never
+from search.sampler import AskTell
+from search.store import KEY, Store
+from search.strategy import Answer
+from search.study import Resources, Sampled, Study
+
+SAMPLED = replace(
+    cheap(epochs=2, seeds=(0,)), strategy=Sampled(sampler="tpe", trials=16, concurrency=2)
+)
+
+
+def desk(path: Path, study: Study) -> Desk:
+    """Over an empty store, with a lease whose heart does not beat."""
+    store = Store(path)
+    store.begin(study)
+    lease, history = Lease(store.storage, clock=Time()), History(store, study)
+    plan = make_plan(store, study, history)
+    ledger = Ledger(study, plan.strategy, history=history, begun=[], lease=lease.owner)
+    return Desk(store=store, study=study, ledger=ledger, lease=lease, pruner=Never(), watchers=[])
+
+
+def work_on(driver: Driver) -> None:
+    """Until nothing is owed."""
+    for _ in range(200):
+        if driver.desk.must_end():
+            return
+        driver.open_slot()
+        for name in list(driver.workers):
+            while not driver.workers[name].is_over:
+                driver.workers[name].step()
+            driver.hear(name, twice=False)
+
+
+@pytest.mark.parametrize("out", [1, 2])
+def test_a_sampled_search_killed_with_networks_under_way_is_finished_by_the_next_run(
+    tmp_path: Path, out: int
+) -> None:
+    time = Time()
+    killed = Driver(tmp_path, SAMPLED, time)
+    for _ in range(out):
+        killed.open_slot()
+    killed.is_alive = False
+    again = Driver(tmp_path, SAMPLED, time)
+    work_on(again)
+    assert again.desk.trouble is None
+    rows = Store(tmp_path).cells([*KEY, "status"]).to_pylist()
+    assert [row["status"] for row in rows] == ["complete"] * 16
+    assert len({row["network_id"] for row in rows}) == 16
+
+
+def test_what_a_resumed_run_finishes_is_told_to_the_sampler(tmp_path: Path) -> None:
+    time = Time()
+    killed = Driver(tmp_path, SAMPLED, time)
+    killed.open_slot()
+    killed.open_slot()
+    killed.is_alive = False
+    again = Driver(tmp_path, SAMPLED, time)
+    (sampler, _) = again.desk.ledger._strategy._strategies  # type: ignore[attr-defined]
+    work_on(again)
+    assert sum(trial.state.name == "COMPLETE" for trial in sampler.told()) == 16
+
+
+def test_a_search_that_waits_for_nobody_is_an_error(tmp_path: Path) -> None:
+    class Waiting:
+        def ready(self) -> int:
+            return 0
+
+        def ask(self) -> Answer:
+            return "wait"
+
+        def tell(self, cell: Cell, outcome: Outcome) -> None: ...
+
+    ledger = Ledger(cheap(), Waiting(), history=History(Store(tmp_path), cheap()), begun=[])
+    with pytest.raises(StudyError, match="must have a cell under way, got none"):
+        ledger.is_done()
+
+
+def test_a_slot_trains_one_cell_after_the_other(tmp_path: Path) -> None:
+    at = desk(tmp_path, cheap(seeds=(0,)))
+    assert at.claim("slot") == 0.0
+    jobs = [at.opened("slot", 0.0)]
+    done = {"ended": True, "status": "complete", "values": {}, "curve": [], "epochs": []}
+    while isinstance(answer := at.reported("slot", done), Job):
+        jobs.append(answer)
+    assert answer == "stop"
+    assert len({job.cell.key for job in jobs if job}) == 27
+    assert at.must_end()
+    assert at.claim("another") == "done"
+
+
+def test_no_more_slots_are_claimed_than_there_is_work_for(tmp_path: Path) -> None:
+    at = desk(tmp_path, SAMPLED)
+    assert [at.claim(name) for name in "abc"] == [0.0, 0.0, "wait"]
+
+
+def test_without_concurrency_as_many_networks_are_out_as_there_are_slots(tmp_path: Path) -> None:
+    study = replace(SAMPLED, strategy=replace(SAMPLED.strategy, concurrency=None))
+    store = Store(tmp_path)
+    strategy = AskTell(study, load_or_make(store.storage, study))
+    assert strategy.ready() == 16
+    asked = [strategy.ask() for _ in range(17)]
+    assert len({cell.network_id for cell in asked if isinstance(cell, Cell)}) == 16
+    assert asked[-1] == "done"
+
+
+def test_an_attempt_on_a_larger_share_gets_a_slot_of_its_own(tmp_path: Path) -> None:
+    study = replace(cheap(seeds=(0,)), resources=Resources(cpus=1, gpus=0.25))
+    at = desk(tmp_path, study)
+    at.claim("quarter")
+    first = at.opened("quarter", 0.25)
+    failed = {"ended": True, "status": "oom", "values": {}, "curve": [], "epochs": []}
+    second = at.reported("quarter", failed)
+    assert isinstance(first, Job)
+    assert isinstance(second, Job)
+    assert second.gpus == 0.25  # another cell: the first wants half a GPU now
+    assert at.claim("half") == 0.5
+    again = at.opened("half", 0.5)
+    assert isinstance(again, Job)
+    assert (again.cell.key, again.attempt, again.gpus) == (first.cell.key, 1, 0.5)
+    assert at.reported("half", failed | {"status": "complete"}) == "stop"
+
+
+def test_a_report_that_comes_twice_counts_once(tmp_path: Path) -> None:
+    at = desk(tmp_path, cheap(seeds=(0,)))
+    at.claim("slot")
+    job = at.opened("slot", 0.0)
+    assert isinstance(job, Job)
+    assert at.ledger.returned(job, status="complete", report={})
+    assert not at.ledger.returned(job, status="complete", report={})
+
+
+def test_a_slot_that_was_lost_before_its_first_job_blames_nobody(tmp_path: Path) -> None:
+    at = desk(tmp_path, cheap(seeds=(0,)))
+    for name in map(str, range(10)):
+        at.claim(name)
+        at.lost(name, Loss(cause="start", text="no such library"), None)
+    assert at.trouble is not None
+    assert "10 losses in a row, the last: no such library" in str(at.trouble)
+    assert at.store.cells(all_attempts=True).num_rows == 0
+
+
+def take_over(store: Store) -> None:
+    """Another driver has the lease by now."""
+    store.storage.delete(FILE)
+    Lease(store.storage, clock=Time())
+
+
+@pytest.mark.parametrize("moment", ["before it begins", "while it trains", "when it is stopped"])
+def test_a_worker_whose_driver_lost_the_lease_ends_without_writing(
+    tmp_path: Path, moment: str
+) -> None:
+    study = cheap(seeds=(0,))
+    at = desk(tmp_path, study)
+    at.claim("slot")
+    job = at.opened("slot", 0.0)
+    assert isinstance(job, Job)
+
+    def trainer() -> Scripted:
+        return Scripted(epochs=3, top=0.5, epoch_s=0.01)
+
+    run = CellRun(job, store=at.store, study=study, make_trainer=trainer)
+    act: Callable[[], object] = lambda: run.advance(60.0)  # noqa: E731
+    if moment != "before it begins":
+        run.advance(0.0)
+    take_over(at.store)
+    if moment == "when it is stopped":
+        act = lambda: run.stop("preempted")  # noqa: E731
+    with pytest.raises(LeaseError, match="one driver at a time"):
+        act()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "lease.json",
+        "manifest.parquet",
+        "study.json",
+    ]
+
+
+def test_what_nobody_accounted_for_is_passed_on_to_the_next_driver(tmp_path: Path) -> None:
+    time = Time()
+    first = Driver(tmp_path, SAMPLED, time)
+    first.open_slot()
+    first.is_alive = False
+    second = Lease(Store(tmp_path).storage, clock=time)  # and is killed before it could account
+    beat = read_beat(second._storage)
+    assert beat is not None
+    assert beat.previous is not None
+    assert len(beat.previous.running) == 1
+    third = Driver(tmp_path, SAMPLED, time)
+    (row,) = third.store.cells(["status", "error_type"], all_attempts=True).to_pylist()
+    assert row == {"status": "preempted", "error_type": "driver"}
+    assert third.lease.previous is None
