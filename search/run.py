@@ -178,10 +178,12 @@ def _run(store: Store, lease: Lease, options: Options) -> Summary:
     if desk.trouble is not None:
         raise desk.trouble
     desk.settle()
-    finished = not desk.reason
-    if finished:
-        merge_all(store)
-    return Summary(finished=finished, ended=desk.ended, reason=desk.reason)
+    if desk.reason:
+        return Summary(finished=False, ended=desk.ended, reason=desk.reason)
+    if desk.owes():
+        raise StudyError(f"Ray Tune must run until nothing is owed, got {desk.ledger.ready()} left")
+    merge_all(store)
+    return Summary(finished=True, ended=desk.ended, reason="")
 
 
 def _carry_out(desk: Desk, options: Options) -> None:
