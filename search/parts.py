@@ -115,7 +115,7 @@ def plain(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 def codes(tables: Sequence[pa.Table], columns: Sequence[str]) -> list[np.ndarray]:
     """For each row of each table an integer: equal where the rows agree in these columns."""
-    both = pa.concat_tables([table.select(list(columns)) for table in tables])
+    both = pa.concat_tables([_encoded(table.select(list(columns))) for table in tables])
     both = both.unify_dictionaries()
     code = np.zeros(both.num_rows, np.int64)
     for name in columns:
@@ -130,6 +130,12 @@ def codes(tables: Sequence[pa.Table], columns: Sequence[str]) -> list[np.ndarray
 def is_in(column: pa.ChunkedArray, values: frozenset[str]) -> np.ndarray:
     """Whether each text is one of these."""
     return pc.is_in(_texts(column), pa.array(sorted(values), pa.string())).to_numpy()
+
+
+def _encoded(table: pa.Table) -> pa.Table:
+    """The table with its texts as dictionaries."""
+    texts = [c.dictionary_encode() if pa.types.is_string(c.type) else c for c in table.columns]
+    return pa.table(texts, names=table.column_names)
 
 
 def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
