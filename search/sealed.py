@@ -129,10 +129,8 @@ def _checksum(plain: dict[str, Any]) -> str:
 
 
 def _content(table: pa.Table) -> str:
-    """Digest of names, types, values and metadata; not of how they are encoded."""
-    about = [
-        [name, str(kind)] for name, kind in zip(table.column_names, table.schema.types, strict=True)
-    ]
+    """Digest of names, values and metadata; not of how they are encoded."""
     metadata = sorted((k.decode(), v.decode()) for k, v in (table.schema.metadata or {}).items())
-    fields = [str(field.metadata) for field in table.schema]
-    return digest(json.dumps([about, metadata, fields, table.to_pydict()], default=str).encode())
+    return digest(
+        json.dumps([table.column_names, metadata, table.to_pydict()], default=str).encode()
+    )
