@@ -15,6 +15,7 @@ from analysis.curves import Curve, learning_curves
 from analysis.mapfile import map_from_parquet
 from analysis.replay import Replay
 from analysis.replays import report_replays
+from search.errors import StoreError
 from search.rows import study_and_space_id
 from search.store import Store
 from search.study import Study
@@ -84,13 +85,14 @@ def gather(store: Store, *, picks_file: str | None = None, allow_leak: bool = Fa
     missing: list[str] = []
     chart = _chart(store, missing)
     comparison = _comparison(store, missing, picks_file=picks_file, allow_leak=allow_leak)
+    replays = _replays(store, comparison, missing) if comparison else ()
     return StudyFacts(
         study=study,
         provenance=provenance(store, study),
         chart=chart,
         comparison=comparison,
         curves=_curves(store, study, comparison) if comparison else (),
-        replays=report_replays(store, comparison) if comparison else (),
+        replays=replays,
         missing=(*missing, *(comparison.missing if comparison else ())),
     )
 
@@ -100,7 +102,11 @@ def _chart(store: Store, missing: list[str]) -> ClassRepMap | None:
         missing.append("There is no map yet (stac classrepsim makes it).")
         return None
     where = f"{store.address}/map.parquet"
-    return map_from_parquet(store.storage.read("map.parquet"), source=where)
+    try:
+        return map_from_parquet(store.storage.read("map.parquet"), source=where)
+    except StoreError as error:
+        missing.append(f"The map is damaged: {error}.")
+        return None
 
 
 def _comparison(
@@ -113,7 +119,21 @@ def _comparison(
     if not complete:
         missing.append("No network is trained yet.")
         return None
-    return compare(store, picks_file=picks_file, allow_leak=allow_leak)
+    try:
+        return compare(store, picks_file=picks_file, allow_leak=allow_leak)
+    except StoreError as error:
+        if picks_file is not None:
+            raise
+        missing.append(f"The picks are damaged: {error}.")
+        return None
+
+
+def _replays(store: Store, comparison: Comparison, missing: list[str]) -> tuple[Replay, ...]:
+    try:
+        return report_replays(store, comparison)
+    except StoreError as error:
+        missing.append(f"The replays are damaged: {error}.")
+        return ()
 
 
 def _curves(store: Store, study: Study, comparison: Comparison) -> tuple[Curve, ...]:

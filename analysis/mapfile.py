@@ -1,14 +1,14 @@
 """map.parquet: the map as a table that explains itself; units are in the field metadata."""
 
-import io
 from dataclasses import asdict, fields
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from analysis.classmap import ClassRepMap, Reading
+from search.errors import StoreError
+from search.sealed import DAMAGE, seal_table, unseal_table
 
-MAP_SCHEMA_VERSION = 1
+MAP_SCHEMA_VERSION = 2  # from 2 on it proves its own wholeness
 _CRS = "0 at chance, 1 at the ceiling"
 _ABOUT: dict[str, tuple[pa.DataType, str, str]] = {
     "source": (pa.string(), "trained, untrained, pixels or permuted labels", ""),
@@ -49,28 +49,32 @@ def map_to_parquet(chart: ClassRepMap) -> bytes:
     """The map as one Parquet file."""
     facts = {name: str(getattr(chart, name)) for name in _COUNTS}
     table = pa.Table.from_pylist([asdict(r) for r in chart.readings], schema=MAP)
-    sink = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata((MAP.metadata or {}) | facts), sink)
-    return sink.getvalue()
+    return seal_table(table.replace_schema_metadata((MAP.metadata or {}) | facts))
 
 
 def map_from_parquet(data: bytes, *, source: str) -> ClassRepMap:
     """Inverse of `map_to_parquet`.
 
     Raises:
-        ValueError: not a map, or one of a newer version.
+        ValueError: not a map, damaged, or of a newer version.
     """
-    table = pq.read_table(io.BytesIO(data))
+    table, is_proven = unseal_table(data, source=source)
     facts = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-    version = int(facts.get("schema_version", 0))
-    if facts.get("table") != "map" or not 1 <= version <= MAP_SCHEMA_VERSION:
+    version = facts.get("schema_version", "0")
+    known = [str(number) for number in range(1, MAP_SCHEMA_VERSION + 1)]
+    if facts.get("table") != "map" or version not in known:
         raise ValueError(
             f"{source}: must be a map of schema version at most {MAP_SCHEMA_VERSION}, got table "
             f"{facts.get('table')} of version {version}"
         )
-    rows = table.select(MAP.names).cast(MAP).to_pylist()
-    readings = tuple(Reading(**row | {"matrix": tuple(row["matrix"])}) for row in rows)
-    return ClassRepMap(readings=readings, **{name: int(facts[name]) for name in _COUNTS})
+    if not is_proven and version != "1":
+        raise StoreError(f"{source}: must be as it was written, got no checksum")
+    try:
+        rows = table.select(MAP.names).cast(MAP).to_pylist()
+        readings = tuple(Reading(**row | {"matrix": tuple(row["matrix"])}) for row in rows)
+        return ClassRepMap(readings=readings, **{name: int(facts[name]) for name in _COUNTS})
+    except DAMAGE as error:
+        raise StoreError(f"{source}: must be a map, got {error}") from None
 
 
 _COUNTS = tuple(field.name for field in fields(ClassRepMap) if field.name != "readings")

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from analysis.candidates import Candidates
 from analysis.rules import best_candidate
+from search.sealed import seal, unseal
 
 Family = Literal["rule", "control", "map", "reference", "cost", "proxy", "training"]
 
@@ -69,8 +70,8 @@ class Picks:
     picks: tuple[Pick, ...]
 
     def to_json(self) -> str:
-        """Canonical JSON."""
-        return json.dumps(_ADAPTER.dump_python(self, mode="json"), sort_keys=True)
+        """JSON with a checksum."""
+        return seal(_ADAPTER.dump_python(self, mode="json"))
 
     def find(self, name: str) -> Pick | None:
         """The pick of that name."""
@@ -113,7 +114,7 @@ def picks_from_json(text: str | bytes, *, source: str) -> Picks:
         ValueError: file, field, rule and value.
     """
     try:
-        return _ADAPTER.validate_json(text)
+        return _ADAPTER.validate_python(unseal(text, source=source))
     except ValidationError as error:
         detail = error.errors()[0]
         field = ".".join(map(str, detail["loc"])) or "picks"

@@ -1,6 +1,5 @@
 """Any sampler replayed on a study's own results, with and without the pick as its first trial."""
 
-import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -9,12 +8,13 @@ from multiprocessing import get_context
 from typing import Literal, NamedTuple
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from analysis.compare import compare
 from analysis.comparison import Comparison
 from analysis.replay import Replay, Step, simulate, summarise
 from analysis.tabulated import Tabulated, tabulated
+from search.errors import StoreError
 from search.pruner import Never, make_pruner
 from search.store import Store
 from search.strategy import Listed
@@ -134,13 +134,24 @@ def replay_study(
     made = [replay(table, sampler, target=target, first=first, plan=plan) for first in starts]
     names = {one.name for one in made}
     kept = [one for one in stored_replays(store) if one.name not in names]
-    store.storage.write(FILE, json.dumps([asdict(one) for one in (*kept, *made)]).encode())
+    store.storage.write_json(FILE, {"replays": [asdict(one) for one in (*kept, *made)]})
     return tuple(made)
 
 
 def stored_replays(store: Store) -> tuple[Replay, ...]:
-    """What `stac replay` has left."""
-    return _ADAPTER.validate_json(store.storage.read(FILE)) if store.storage.exists(FILE) else ()
+    """What `stac replay` has left.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    try:
+        plain = store.storage.read_json(FILE)
+        return _ADAPTER.validate_python(plain["replays"] if isinstance(plain, dict) else plain)
+    except FileNotFoundError:
+        return ()
+    except (KeyError, ValidationError) as error:
+        reason = " ".join(str(error).split())
+        raise StoreError(f"{store.address}/{FILE}: must be replays, got {reason}") from None
 
 
 def report_replays(store: Store, comparison: Comparison) -> tuple[Replay, ...]:

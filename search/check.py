@@ -1,92 +1,161 @@
-"""`stac status --check`: every rule that a store must keep, and who breaks it."""
+"""`stac status --check`: every rule that a store must keep, and who breaks it.
 
+It is the tool that names a file, so nothing that a folder may hold ends it.
+"""
+
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
-from search.cells import FINAL
-from search.errors import StoreError
-from search.extras import extended, read_extras
-from search.ledger import History
-from search.manifest import load
-from search.schema import CELLS, EPOCHS
+from search.cells import FINAL, OWN_FAULTS
+from search.damage import damages
+from search.errors import StorageError, StoreError
+from search.extras import Extras, read_extras
+from search.manifest import load_or_list
+from search.parts import codes, is_in
+from search.schema import STATUSES
+from search.status import own_of, planned_cells
 from search.store import KEY, Store
-from search.study import Exhaustive
+from search.study import Study
+
+SHARES = ("val_acc_last", "test_acc_last", "test_acc_at_best_val")
+LOSSES = ("val_loss_last", "test_loss_last")
+COUNTS = ("params", "params_effective", "macs", "activations", "peak_mem_bytes", "epochs")
+SECONDS = ("train_s", "eval_s", "wait_s", "wall_s", "device_s", "wasted_device_s", "latency_s")
+SHOWN = 20  # rows that are named for one rule; the others are counted
 
 
 def check(store: Store) -> list[str]:
     """All broken rules, one sentence each; empty for a sound store.
 
     Raises:
-        StudyError: there is no study.
+        StudyError: there is no study, or the storage fails.
     """
     study = store.study()
-    broken = [*_files(store, "cells", CELLS), *_files(store, "epochs", EPOCHS)]
-    rows = store.cells([*KEY, "attempt", "status", "epochs"])
-    broken += _epochs(store, rows)
-    manifest = load(store.storage)
-    if manifest is not None:
-        fresh = set(study.finalists.seeds) - set(study.seeds)
-        broken += [
-            f"{name}: a network must be in the manifest, got one that is not"
-            for name, seed in zip(
-                rows["network_id"].to_pylist(), rows["seed"].to_pylist(), strict=True
-            )
-            if name not in manifest.members and seed not in fresh
-        ]
+    broken = []
+    try:
+        broken += [damage.rule for damage in damages(store)]
+    except StorageError:
+        raise
+    except StoreError as error:
+        broken.append(str(error))  # a part of a newer version
+    try:
+        extras = read_extras(store.storage)
+    except StoreError:
+        extras = Extras()  # named above
+    try:
+        found = store.attempts([*KEY, *SHARES, *LOSSES, *COUNTS, *SECONDS])
+    except StoreError as error:  # of a newer version
+        return list(dict.fromkeys([*broken, str(error)]))
+    manifest = load_or_list(store.storage, study)
+    is_own_N = own_of(study, extras, manifest).mask(found.table)
+    broken += _strangers(found.table.filter(pa.array(~is_own_N)), study)
+    rows = found.table.filter(pa.array(is_own_N))
+    broken += [
+        f"{name}: its epochs must be there, got none: stac resume" for name in _ids(found.torn)
+    ]
+    broken += _values(rows, study)
+    standing = rows.filter(pa.array(found.canonical_N[is_own_N]))
+    broken += _epochs(store, standing)
     if not store.storage.exists("lease.json"):
-        broken += _owed(store)
+        broken += _owed(standing, rows, study, planned_cells(study, extras, manifest))
     return broken
 
 
-def _owed(store: Store) -> Iterator[str]:
-    """What a study at rest still owes."""
-    study, manifest = store.study(), load(store.storage)
-    final = History(store, study).final(study.max_attempts)
-    own = sum(key[2] in study.seeds for key in final)
-    strategy = extended(study, read_extras(store.storage)).strategy
-    networks = len(manifest) if manifest else study.space.size()
-    wanted = networks if isinstance(strategy, Exhaustive) else min(strategy.trials, networks)
-    if own < wanted * len(study.seeds):
-        yield f"a finished study has {wanted * len(study.seeds)} cells, got {own}: stac resume"
+def _strangers(rows: pa.Table, study: Study) -> Iterator[str]:
+    """Rows that are not the study's: they are never counted."""
+    protocols = Counter(rows["protocol_id"].cast(pa.string()).to_pylist())
+    for protocol_id, number in sorted(protocols.items()):
+        if protocol_id != study.protocol.protocol_id:
+            wanted = study.protocol.protocol_id
+            yield f"rows must be of protocol {wanted}, got {number} of {protocol_id}"
+    same_N = is_in(rows["protocol_id"], frozenset({study.protocol.protocol_id}))
+    names = _ids(rows.filter(pa.array(same_N)))
+    yield from _few(f"{name}: network and seed must be the study's" for name in names)
 
 
-def _files(store: Store, folder: str, schema: pa.Schema) -> Iterator[str]:
-    for name in store.part_names(folder):
-        where = f"{folder}/{name}"
-        try:
-            data = store.storage.read(where)
-            found = pq.read_schema(pa.BufferReader(data))
-            store.read_part(folder, name)
-        except FileNotFoundError:
-            continue  # merged meanwhile
-        except (StoreError, pa.ArrowInvalid, OSError) as error:
-            yield f"{where}: a part must be whole, got {error}"
-            continue
-        for field in schema:
-            index = found.get_field_index(field.name)
-            if index >= 0 and found.field(index).type != field.type:
-                got = found.field(index).type
-                yield f"{where}: {field.name} must be of type {field.type}, got {got}"
+def _values(rows: pa.Table, study: Study) -> Iterator[str]:
+    """Numbers that cannot be."""
+    state = rows["status"]
+    is_complete_N = is_in(state, frozenset({"complete"}))
+    yield from _rule(rows, "status", is_in(state, frozenset(STATUSES)), f"one of {STATUSES}")
+    for name in SHARES:
+        value_N = _floats(rows, name)
+        good_N = _null(rows, name) | ((value_N >= 0) & (value_N <= 1))
+        yield from _rule(rows, name, good_N, "a share from 0 to 1")
+    finite_N = np.isfinite(_floats(rows, "val_acc_last"))
+    yield from _rule(rows, "val_acc_last", finite_N | ~is_complete_N, "there if complete")
+    is_diverged_N = is_in(state, frozenset({"diverged"}) | OWN_FAULTS)
+    for name in (*LOSSES, *COUNTS, *SECONDS):
+        value_N = _floats(rows, name)
+        good_N = _null(rows, name) | ((value_N >= 0) & np.isfinite(value_N))
+        if name in LOSSES:
+            good_N |= is_diverged_N  # a loss that is no number is what diverging means
+        yield from _rule(rows, name, good_N, "finite and at least 0")
+    most = study.protocol.epochs
+    yield from _rule(rows, "epochs", ~(_floats(rows, "epochs") > most), f"at most {most}")
+
+
+def _rule(rows: pa.Table, name: str, good_N: np.ndarray, rule: str) -> Iterator[str]:
+    bad = rows.filter(pa.array(~good_N))
+    values = bad[name].to_pylist()
+    pairs = zip(_ids(bad), values, strict=True)
+    yield from _few(f"{cell_id}: {name} must be {rule}, got {value}" for cell_id, value in pairs)
+
+
+def _few(lines: Iterator[str]) -> Iterator[str]:
+    """The first lines, and how many there are besides."""
+    every = list(lines)
+    yield from every[:SHOWN]
+    if len(every) > SHOWN:
+        yield f"{every[SHOWN]}; and {len(every) - SHOWN - 1} more of this kind"
 
 
 def _epochs(store: Store, rows: pa.Table) -> Iterator[str]:
     """Epochs are 1, 2, 3, ... up to the cell's number, and the clock never goes back."""
     table = store.epochs([*KEY, "epoch", "cum_s"])
-    keys = list(zip(*(table[name].to_pylist() for name in KEY), strict=True))
-    epoch_N, cum_N = table["epoch"].to_numpy(), table["cum_s"].to_numpy()
-    bounds: dict[tuple, tuple[int, int]] = {}
-    for row, key in enumerate(keys):
-        bounds[key] = (bounds.get(key, (row, row))[0], row + 1)
-    for row in rows.to_pylist():
-        key = tuple(row[name] for name in KEY)
-        start, end = bounds.get(key, (0, 0))
-        cell_id = "-".join(map(str, key))
-        if not np.array_equal(epoch_N[start:end], np.arange(1, end - start + 1)):
-            yield f"{cell_id}: epochs must be contiguous from 1, got {epoch_N[start:end].tolist()}"
-        if np.any(np.diff(cum_N[start:end]) < 0):
-            yield f"{cell_id}: cum_s must not decrease, got {cum_N[start:end].tolist()}"
-        if row["status"] in FINAL and row["epochs"] != end - start:
-            yield f"{cell_id}: epochs must be all there, got {end - start} of {row['epochs']}"
+    rows = rows.filter(pa.array(is_in(rows["status"], FINAL)))
+    cell_N, row_N = codes([table, rows], KEY)
+    epoch_N, cum_N = table["epoch"].to_numpy(), _floats(table, "cum_s")
+    same_N = cell_N[1:] == cell_N[:-1]
+    first_N = np.append(np.full(min(len(cell_N), 1), True), ~same_N)
+    wanted_N = np.where(first_N, 1, np.append(0, epoch_N[:-1])[: len(epoch_N)] + 1)
+    names = _ids(table.filter(pa.array(epoch_N != wanted_N)))
+    yield from _few(f"{name}: epochs must be contiguous from 1" for name in dict.fromkeys(names))
+    back_N = np.append(np.full(min(len(cell_N), 1), False), same_N & (np.diff(cum_N) < 0))
+    names = _ids(table.filter(pa.array(back_N)))
+    yield from _few(f"{name}: cum_s must not decrease" for name in dict.fromkeys(names))
+    counts_N = np.bincount(cell_N, minlength=int(row_N.max(initial=0)) + 1)[row_N]
+    wrong_N = counts_N != _floats(rows, "epochs")
+    bad = rows.filter(pa.array(wrong_N))
+    triples = zip(_ids(bad), counts_N[wrong_N], bad["epochs"].to_pylist(), strict=True)
+    yield from _few(
+        f"{cell_id}: epochs must be all there, got {there} of {claimed}"
+        for cell_id, there, claimed in triples
+    )
+
+
+def _owed(standing: pa.Table, rows: pa.Table, study: Study, planned: int) -> Iterator[str]:
+    """What a study at rest still owes."""
+    cell_N, fault_N = codes(
+        [standing, rows.filter(pa.array(is_in(rows["status"], OWN_FAULTS)))], KEY
+    )
+    faults_N = np.bincount(fault_N, minlength=int(cell_N.max(initial=0)) + 1)[cell_N]
+    ended = int((is_in(standing["status"], FINAL) | (faults_N >= study.max_attempts)).sum())
+    if ended < planned:
+        yield f"a finished study has {planned} cells, got {ended}: stac resume"
+
+
+def _ids(rows: pa.Table) -> list[str]:
+    return ["-".join(map(str, row.values())) for row in rows.select(list(KEY)).to_pylist()]
+
+
+def _floats(rows: pa.Table, name: str) -> np.ndarray:
+    return pc.fill_null(rows[name].cast(pa.float64()), float("nan")).to_numpy()
+
+
+def _null(rows: pa.Table, name: str) -> np.ndarray:
+    return rows[name].is_null().to_numpy()

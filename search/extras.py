@@ -1,14 +1,16 @@
 """What was added to a study after it began: more trials, promotions, warm starts, finalists."""
 
 import json
-from collections import defaultdict
 from dataclasses import asdict, dataclass, replace
-from statistics import fmean
 from typing import Any
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
 from search.cells import METRICS, Cell
-from search.errors import StudyError
+from search.errors import StoreError, StudyError
 from search.manifest import Manifest
+from search.own import ranking
+from search.sealed import unseal
 from search.space import Space
 from search.storage import Storage
 from search.store import KEY, Store
@@ -38,30 +40,44 @@ class Extras:
         finalists: networks that get the study's fresh seeds.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     trials: int = 0
     promoted: tuple[str, ...] = ()
     first: tuple[int, ...] = ()
     finalists: tuple[Finalist, ...] = ()
 
 
+_ADAPTER = TypeAdapter(Extras)  # pydantic stands at the JSON boundary only
+
+
 def read_extras(storage: Storage) -> Extras:
-    """The additions so far."""
+    """The additions so far.
+
+    Raises:
+        StoreError: the file is damaged: what was added cannot be told.
+    """
+    source = f"{storage.address}/{FILE}"
     try:
-        plain = json.loads(storage.read(FILE))
+        extras = _ADAPTER.validate_python(storage.read_json(FILE))
+        for one in extras.finalists:
+            NetworkSpec.from_dict(one.spec)
     except FileNotFoundError:
         return Extras()
-    finalists = tuple(Finalist(**one) for one in plain["finalists"])
-    return Extras(
-        trials=plain["trials"],
-        promoted=tuple(plain["promoted"]),
-        first=tuple(plain["first"]),
-        finalists=finalists,
-    )
+    except StoreError as error:
+        raise StoreError(f"{error}; set it aside with: stac repair {storage.address}") from None
+    except ValidationError as error:
+        detail = error.errors()[0]
+        where = ".".join(map(str, detail["loc"]))
+        raise StoreError(f"{source}: {where}: {detail['msg']}, got {detail['input']!r}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{source}: finalists must be networks, got {error}") from None
+    return extras
 
 
 def write_extras(storage: Storage, extras: Extras) -> None:
     """Keep the additions."""
-    storage.write(FILE, json.dumps(asdict(extras), indent=1).encode())
+    storage.write_json(FILE, asdict(extras))
 
 
 def extended(study: Study, extras: Extras) -> Study:
@@ -150,10 +166,12 @@ def warm_points(text: str | bytes, space: Space, *, source: str) -> tuple[int, .
 
 def _named_specs(text: str | bytes, *, source: str) -> dict[str, NetworkSpec]:
     try:
-        plain = json.loads(text)
+        plain = unseal(text, source=source)
         if isinstance(plain, dict):
             return {pick["name"]: NetworkSpec.from_dict(pick["spec"]) for pick in plain["picks"]}
         return {f"[{i}]": NetworkSpec.from_dict(spec) for i, spec in enumerate(plain)}
+    except StoreError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise StudyError(
             f"{source}: must be picks.json or a list of networks, got {error}"
@@ -169,14 +187,9 @@ def _picks(store: Store) -> dict[str, NetworkSpec]:
 
 
 def _best(store: Store, study: Study) -> list[NetworkSpec]:
-    goal = study.objectives[0]
-    column = METRICS[goal.metric]
-    rows = store.cells([*KEY, "status", "spec_json", column]).to_pylist()
-    values, specs = defaultdict(list), {}
-    for row in rows:
-        if row["status"] == "complete" and row["seed"] in study.seeds and row[column] is not None:
-            values[row["network_id"]].append(row[column])
-            specs[row["network_id"]] = row["spec_json"]
-    sign = -1 if goal.direction == "maximize" else 1
-    ranked = sorted(values, key=lambda name: (sign * fmean(values[name]), name))
-    return [NetworkSpec.from_dict(json.loads(specs[n])) for n in ranked[: study.finalists.top]]
+    column = METRICS[study.objectives[0].metric]
+    table = store.cells(list(dict.fromkeys([*KEY, "status", column])))
+    names = [name for name, _ in ranking(table, study)[: study.finalists.top]]
+    rows = store.cells(["network_id", "spec_json"])
+    specs = dict(zip(*(rows[name].to_pylist() for name in rows.column_names), strict=True))
+    return [NetworkSpec.from_dict(json.loads(specs[name])) for name in names]

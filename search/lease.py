@@ -1,6 +1,5 @@
 """One driver per study: a file with a heartbeat, and what was running when it stopped."""
 
-import json
 import os
 import socket
 import threading
@@ -11,13 +10,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from search.errors import LeaseError, StudyError
+from search.errors import LeaseError, StoreError, StudyError
 from search.processes import process_identity, this_machine
 from search.storage import Storage
 
 FILE = "lease.json"
 STALE_S = 20.0  # a heart that has not beaten for so long has stopped
 POLL_S = 0.25
+DAMAGED_S = 6.0  # within that a heart beats, also on an object store
 SOON = 0.125  # of the interval between two heartbeats
 
 
@@ -70,8 +70,8 @@ class Beat:
 def read_beat(storage: Storage) -> Beat | None:
     """The lease as it stands; None if there is none or it is damaged."""
     try:
-        return _beat(json.loads(storage.read(FILE)))
-    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+        return _beat(storage.read_json(FILE))
+    except (FileNotFoundError, StoreError, TypeError, KeyError, AttributeError):
         return None
 
 
@@ -91,6 +91,9 @@ def assert_held(storage: Storage, owner: str) -> None:
         LeaseError: the study has another driver by now, or none.
     """
     beat = read_beat(storage)
+    if beat is None and storage.exists(FILE):  # damaged: a living driver writes it anew
+        time.sleep(DAMAGED_S)
+        beat = read_beat(storage)
     if beat is None or beat.owner != owner:
         raise LeaseError(_refusal(storage, beat))
 
@@ -156,7 +159,8 @@ class Lease:
         Raises:
             StudyError: it is another driver's by now, or the storage fails.
         """
-        assert_held(self._storage, self.owner)
+        if read_beat(self._storage) is not None or not self._storage.exists(FILE):
+            assert_held(self._storage, self.owner)
         self._write()
 
     def release(self) -> None:
@@ -194,7 +198,7 @@ class Lease:
                 running=dict(self._running),
                 previous=self.previous,
             )
-        self._storage.write(FILE, json.dumps(asdict(beat)).encode())
+        self._storage.write_json(FILE, asdict(beat))
 
     def _beat_on(self) -> None:
         """Every interval, and soon after a job was begun: what is not written cannot be counted."""

@@ -7,7 +7,6 @@ from typing import Literal
 
 from search.cells import Job
 from search.checkpoints import Checkpoints
-from search.errors import StoreError
 from search.lease import Beat, Lease
 from search.ledger import History
 from search.rows import Effort, Row, cell_row, now
@@ -65,10 +64,7 @@ def write_lost(
 
 def stored_status(job: Job, store: Store) -> str | None:
     """Status in the attempt's own file; None if there is no whole one."""
-    try:
-        return store.read_part("cells", f"{job.part}.parquet", ["status"])["status"][0].as_py()
-    except (FileNotFoundError, StoreError):
-        return None
+    return store.attempt_status(job)
 
 
 def account_for(lease: Lease, *, study: Study, store: Store) -> None:

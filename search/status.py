@@ -1,16 +1,19 @@
 """How far a study is: counts, best, cost, time to go; from its store alone, also while it runs."""
 
-import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from search.cells import FINAL, METRICS, OWN_FAULTS
+from search.errors import StoreError
 from search.extras import Extras, extended, finalist_cells, read_extras
 from search.lease import Beat, is_dead_here, read_beat
-from search.manifest import Manifest, load
+from search.manifest import Manifest, load_or_list
+from search.own import Own, best_network, own
+from search.parts import codes, is_in
 from search.store import KEY, Store
 from search.study import Exhaustive, Study
 
@@ -35,11 +38,12 @@ class Status:
         failed: given up, after too many faults of their own.
         running: in workers' hands now.
         missing: planned and neither ended nor running.
-        best: value of the first objective of the best complete cell.
+        best: mean of the first objective over the study's seeds, of the best network.
         best_network: its network id.
         device_s, wasted_device_s: of all attempts; seconds times device share.
         eta_s: to the end at the present pace; None if nothing runs.
         driver: who drives it, empty if nobody.
+        damaged: files that were left out; `stac status --check` names them.
     """
 
     name: str
@@ -56,27 +60,31 @@ class Status:
     wasted_device_s: float
     eta_s: float | None
     driver: str
+    damaged: int
     spending: tuple[Spending, ...]
 
 
 def status(store: Store) -> Status:
-    """Read the store and the lease.
+    """Read the store and the lease; files that are damaged or foreign are left out.
 
     Raises:
         StudyError: there is no study, or it is of a newer version.
     """
-    study, extras = store.study(), read_extras(store.storage)
+    study = store.study()
+    extras, damaged = _extras(store)
+    mine = own_of(study, extras, manifest := load_or_list(store.storage, study))
     metric = METRICS[study.objectives[0].metric]
     effort = ["device_s", "wasted_device_s", "wall_s", "hostname", "device_name"]
-    columns = [*KEY, "status", "is_canonical", metric, *effort]
-    table = store.cells(columns, all_attempts=True)
-    canonical = table.filter(table["is_canonical"])
-    beat = _living(read_beat(store.storage))
+    found = store.attempts(dict.fromkeys([*KEY, metric, *effort]))
+    is_own_N = mine.mask(found.table)
+    table = found.table.filter(pa.array(is_own_N))
+    canonical = table.filter(pa.array(found.canonical_N[is_own_N]))
+    beat = _living(_beat(store))
     running = len(beat.running) if beat else 0
     counts = _counts(canonical, table, study)
-    planned = planned_cells(study, extras, load(store.storage))
+    planned = planned_cells(study, extras, manifest)
     missing = max(planned - sum(counts.values()) - running, 0)
-    best, best_network = _best(canonical, metric, study)
+    best_network_id, best = best_network(canonical, study) or (None, None)
     return Status(
         name=study.name,
         cells=planned,
@@ -84,13 +92,34 @@ def status(store: Store) -> Status:
         running=running,
         missing=missing,
         best=best,
-        best_network=best_network,
+        best_network=best_network_id,
         device_s=_sum(table, "device_s"),
         wasted_device_s=_sum(table, "wasted_device_s"),
         eta_s=_eta_s(canonical, running=running, missing=missing),
         driver=f"{beat.hostname}, pid {beat.pid}, heartbeat {beat.beat_at}" if beat else "",
+        damaged=damaged + len(found.damaged),
         spending=_spending(table),
     )
+
+
+def own_of(study: Study, extras: Extras, manifest: Manifest | None) -> Own:
+    """What is the study's own, finalists included."""
+    return own(study, manifest, (cell.key for cell in finalist_cells(study, extras, None)))
+
+
+def _extras(store: Store) -> tuple[Extras, int]:
+    """The additions, and how many files of them are damaged."""
+    try:
+        return read_extras(store.storage), 0
+    except StoreError:
+        return Extras(), 1
+
+
+def _beat(store: Store) -> Beat | None:
+    try:
+        return read_beat(store.storage)
+    except StoreError:
+        return None
 
 
 def planned_cells(study: Study, extras: Extras, manifest: Manifest | None) -> int:
@@ -104,33 +133,20 @@ def planned_cells(study: Study, extras: Extras, manifest: Manifest | None) -> in
 
 
 def _counts(canonical: pa.Table, table: pa.Table, study: Study) -> dict[str, int]:
-    states = canonical["status"].to_pylist()
-    counts = {name: states.count(name) for name in sorted(FINAL)}
-    faults: dict[tuple, int] = {}
-    open_rows = [i for i, state in enumerate(table["status"].to_pylist()) if state in OWN_FAULTS]
-    for row in table.select([*KEY]).take(pa.array(open_rows, pa.int64())).to_pylist():
-        key = tuple(row.values())
-        faults[key] = faults.get(key, 0) + 1
-    unended = [i for i, state in enumerate(states) if state not in FINAL]
-    keys = [
-        tuple(row.values())
-        for row in canonical.select([*KEY]).take(pa.array(unended, pa.int64())).to_pylist()
-    ]
-    return counts | {"failed": sum(faults.get(key, 0) >= study.max_attempts for key in keys)}
-
-
-def _best(canonical: pa.Table, metric: str, study: Study) -> tuple[float | None, str | None]:
-    complete_N = canonical["status"].to_numpy() == "complete"
-    value_N = np.where(complete_N, canonical[metric].to_numpy().astype(float), math.nan)
-    if not np.isfinite(value_N).any():
-        return None, None
-    pick = np.nanargmax if study.objectives[0].direction == "maximize" else np.nanargmin
-    row = int(pick(value_N))
-    return float(value_N[row]), canonical["network_id"][row].as_py()
+    """Cells that ended, by how, and those given up after too many faults of their own."""
+    status_N = canonical["status"].cast(pa.string())
+    found = {row["values"]: row["counts"] for row in pc.value_counts(status_N).to_pylist()}
+    cell_N, faulty_N = codes([canonical, table], KEY)
+    faults_N = np.bincount(faulty_N[is_in(table["status"], OWN_FAULTS)])
+    given_up_N = np.flatnonzero(faults_N >= study.max_attempts)
+    is_open_N = ~is_in(canonical["status"], FINAL)
+    counts = {name: found.get(name, 0) for name in sorted(FINAL)}
+    return counts | {"failed": int(np.isin(cell_N[is_open_N], given_up_N).sum())}
 
 
 def _eta_s(canonical: pa.Table, *, running: int, missing: int) -> float | None:
-    wall_N = canonical["wall_s"].to_numpy()[canonical["status"].to_numpy() == "complete"]
+    is_complete_N = is_in(canonical["status"], frozenset({"complete"}))
+    wall_N = canonical["wall_s"].to_numpy()[is_complete_N]
     if not running or not len(wall_N):
         return None
     return float(np.nanmean(wall_N)) * (missing + running / 2) / running
@@ -141,7 +157,10 @@ def _sum(table: pa.Table, column: str) -> float:
 
 
 def _spending(table: pa.Table) -> tuple[Spending, ...]:
-    grouped = table.group_by(["hostname", "device_name"]).aggregate([("device_s", "sum")])
+    names = ["hostname", "device_name"]
+    texts = [table[name].cast(pa.string()) for name in names]
+    spent = pa.table([*texts, table["device_s"]], [*names, "device_s"])
+    grouped = spent.group_by(names).aggregate([("device_s", "sum")])
     rows = grouped.to_pylist()
     return tuple(
         Spending(

@@ -6,19 +6,32 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pyarrow import fs
 
 from search.errors import StorageError
+from search.local_files import is_regular, read_regular, scanned, sync
+from search.sealed import seal, unseal
 
 _T = TypeVar("_T")
 PATIENCE_S = 60.0  # how long a storage that fails is tried again
 FIRST_PAUSE_S = 0.1
-# Waiting does not help against these.
-FINAL_ERRNOS = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
-)
+# Waiting does not help against these; each with the rule that is broken.
+RULES = {
+    errno.ENOSPC: "disk must have space",
+    errno.EDQUOT: "disk quota must have space",
+    errno.EROFS: "storage must be writable",
+    errno.EACCES: "storage must be permitted",
+    errno.EPERM: "storage must be permitted",
+    errno.ENOTDIR: "storage must be a folder",
+    errno.EEXIST: "storage must be a folder",
+    errno.EISDIR: "a file must not be a folder",
+    errno.ENXIO: "a file must not be a pipe or a device",
+    errno.ENAMETOOLONG: "path must be short enough for the file system",
+    errno.ELOOP: "links must not lead in a circle",
+    errno.EINVAL: "path must suit the file system",
+}
 
 
 class Storage:
@@ -36,6 +49,8 @@ class Storage:
 
     def __init__(self, path: str | Path) -> None:
         text = str(path)
+        if "\0" in text:
+            raise StorageError(f"path must have no zero byte, got {text!r}")
         self.is_local = "://" not in text
         if self.is_local:
             self.address = str(Path(text).expanduser().absolute())
@@ -47,17 +62,32 @@ class Storage:
             raise StorageError(f"storage must be a local path or s3://bucket/prefix, got {text}")
 
     def read(self, name: str) -> bytes:
-        """The whole file.
+        """The whole file; it never waits on what is not a regular file.
 
         Raises:
             FileNotFoundError: there is none.
         """
 
         def once() -> bytes:
+            if self.is_local:
+                return read_regular(self._at(name))
             with self._files.open_input_stream(self._at(name)) as stream:
                 return stream.read()
 
         return self._patiently(once, f"read {name}")
+
+    def read_json(self, name: str) -> Any:
+        """What `write_json` wrote; JSON without a checksum is read as it is.
+
+        Raises:
+            FileNotFoundError: there is none.
+            StoreError: it is not JSON, or not as it was written; the file is named.
+        """
+        return unseal(self.read(name), source=f"{self.address}/{name}")
+
+    def write_json(self, name: str, plain: dict[str, Any]) -> None:
+        """Replace the file by a JSON object with a checksum, for people to read."""
+        self.write(name, seal(plain, indent=1).encode())
 
     def write(self, name: str, data: bytes) -> None:
         """Replace the file: a reader sees the old bytes or the new ones, also after a crash."""
@@ -76,22 +106,41 @@ class Storage:
                 while piece := file.read(1 << 22):
                     stream.write(piece)
             if self.is_local:
-                _sync(target)
+                sync(target)
                 os.replace(target, self._at(name))
 
         self._patiently(once, f"write {name}")
 
     def names(self, folder: str = "") -> list[str]:
         """Names of the files and folders in a folder, sorted, but for hidden ones (leading dot)."""
-        selector = fs.FileSelector(self._at(folder), allow_not_found=True)
-        found = self._patiently(lambda: self._files.get_file_info(selector), f"list {folder}")
-        names = (PurePosixPath(info.path).name for info in found)
-        return sorted(name for name in names if not name.startswith("."))
+        return sorted(name for name in self._listed(folder) if not name.startswith("."))
+
+    def files(self, folder: str = "") -> list[str]:
+        """Those of the names that are regular files, or links to one."""
+        listed = self._listed(folder).items()
+        return sorted(name for name, is_file in listed if is_file and not name.startswith("."))
 
     def exists(self, name: str) -> bool:
         """Whether there is a file of that name."""
-        info = self._patiently(lambda: self._files.get_file_info(self._at(name)), f"find {name}")
-        return info.type == fs.FileType.File
+
+        def once() -> bool:
+            if self.is_local:
+                return is_regular(self._at(name))
+            return self._files.get_file_info(self._at(name)).type == fs.FileType.File
+
+        return self._patiently(once, f"find {name}")
+
+    def move(self, name: str, to: str) -> None:
+        """Give a file (or, locally, anything else) another name."""
+
+        def once() -> None:
+            if self.is_local:
+                Path(self._at(to)).parent.mkdir(parents=True, exist_ok=True)
+                os.rename(self._at(name), self._at(to))
+            else:
+                self._files.move(self._at(name), self._at(to))
+
+        self._patiently(once, f"move {name}")
 
     def delete(self, name: str) -> None:
         """Remove a file; it may be gone already."""
@@ -114,6 +163,18 @@ class Storage:
                 return
 
         self._patiently(once, f"delete {folder}")
+
+    def _listed(self, folder: str) -> dict[str, bool]:
+        """Name -> whether it is a regular file."""
+
+        def once() -> dict[str, bool]:
+            if self.is_local:
+                return scanned(self._at(folder))
+            selector = fs.FileSelector(self._at(folder), allow_not_found=True)
+            found = self._files.get_file_info(selector)
+            return {PurePosixPath(i.path).name: i.type == fs.FileType.File for i in found}
+
+        return self._patiently(once, f"list {folder}".rstrip())
 
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}" if name else self._root
@@ -144,28 +205,14 @@ class Storage:
                 raise
             except OSError as error:
                 spent = time.monotonic() - started
-                if error.errno in FINAL_ERRNOS or spent > PATIENCE_S:
+                if error.errno in RULES or spent > PATIENCE_S:
                     raise StorageError(_sentence(self.address, what, error)) from error
             time.sleep(pause)
             pause = min(2 * pause, 5.0)
 
 
-def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _sentence(address: str, what: str, error: OSError) -> str:
-    rule = {
-        errno.ENOSPC: "disk must have space",
-        errno.EDQUOT: "disk quota must have space",
-        errno.EROFS: "storage must be writable",
-        errno.EACCES: "storage must be permitted",
-        errno.EPERM: "storage must be permitted",
-    }.get(error.errno or 0, "storage must answer")
+    rule = RULES.get(error.errno or 0, "storage must answer")
     return f"{address}: {rule}, could not {what}: {error}"
 
 

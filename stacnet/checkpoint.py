@@ -5,8 +5,6 @@ import io
 import pickle
 from typing import Any
 
-import torch
-
 MAGIC = b"stacnet1"
 HEADER = len(MAGIC) + 32
 
@@ -17,10 +15,28 @@ class CheckpointError(ValueError):
 
 def dumps(state: Any) -> bytes:
     """Tensors and plain values, nested, as bytes that prove their own wholeness."""
+    import torch
+
     buffer = io.BytesIO()
     torch.save(state, buffer)
     payload = buffer.getvalue()
     return MAGIC + hashlib.sha256(payload).digest() + payload
+
+
+def prove(data: bytes) -> bytes:
+    """What was framed.
+
+    Raises:
+        CheckpointError: the data is torn, altered, or not a checkpoint.
+    """
+    if data[: len(MAGIC)] != MAGIC:
+        raise CheckpointError(f"a checkpoint must begin with {MAGIC!r}, got {data[:8]!r}")
+    payload = data[HEADER:]
+    if hashlib.sha256(payload).digest() != data[len(MAGIC) : HEADER]:
+        raise CheckpointError(
+            f"checkpoint is torn or altered: sha256 differs, got {len(data)} bytes"
+        )
+    return payload
 
 
 def loads(data: bytes) -> Any:
@@ -30,13 +46,9 @@ def loads(data: bytes) -> Any:
         CheckpointError: the data is torn, altered, not a checkpoint, or holds more than tensors
             and plain values.
     """
-    if data[: len(MAGIC)] != MAGIC:
-        raise CheckpointError(f"a checkpoint must begin with {MAGIC!r}, got {data[:8]!r}")
-    payload = data[HEADER:]
-    if hashlib.sha256(payload).digest() != data[len(MAGIC) : HEADER]:
-        raise CheckpointError(
-            f"checkpoint is torn or altered: sha256 differs, got {len(data)} bytes"
-        )
+    import torch
+
+    payload = prove(data)
     try:
         return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError) as error:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
-from planted import cells_table, planted_accuracy, planted_store, small_study
+from planted import cells_table, epochs_table, planted_accuracy, planted_store, small_study
 
 from analysis.bench import split_seeds
 from analysis.candidates import Candidates, candidates
@@ -162,7 +162,9 @@ def test_fresh_seeds_of_finalists_measure_too(study, among, tmp_path):
     rows = [i for i, cells in enumerate(among.cells_NT.tolist()) if cells[1:] == [4, 4]]
     table = cells_table(fresh, np.full((len(among), 2), 0.8)).to_pylist()
     kept = [row for row in table if row["point"] in set(among.points_N[rows].tolist())]
-    store.write_merged("cells", pa.Table.from_pylist(kept, schema=table_schema()))
+    fresh_cells = pa.Table.from_pylist(kept, schema=table_schema())
+    store.write_merged("cells", fresh_cells)
+    store.write_merged("epochs", epochs_table(fresh_cells))
     text = picks_json(study, among, primary=planted_accuracy(among))
     store.storage.write("picks.json", text.encode())
     found = compare(store)

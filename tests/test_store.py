@@ -70,8 +70,7 @@ def store(tmp_path: Path) -> Store:
 def test_a_study_names_the_code_it_began_with(store: Store) -> None:
     assert store.study() == STUDY
     assert {"commit", "python", "torch", "ray"} <= store.code().keys()
-    plain = json.loads(store.storage.read("study.json"))
-    store.storage.write("study.json", json.dumps(plain | {"lr": 1}).encode())
+    store.storage.write_json("study.json", store.storage.read_json("study.json") | {"lr": 1})
     with pytest.raises(ValueError, match=r"study.json: lr: no such field"):
         store.study()
 

@@ -14,6 +14,7 @@ from search.cli.study_commands import (
     Export,
     Extend,
     Finalists,
+    Repair,
     Resume,
     Search,
     Status,
@@ -137,6 +138,7 @@ Command = (
     | Annotated[Finalists, subcommand("finalists")]
     | Annotated[Status, subcommand("status")]
     | Annotated[Compact, subcommand("compact")]
+    | Annotated[Repair, subcommand("repair")]
     | Annotated[Export, subcommand("export")]
     | Annotated[Doctor, subcommand("doctor")]
     | Annotated[ClassRepSim, subcommand("classrepsim")]

@@ -43,6 +43,7 @@ def run(command: c.Command) -> int:
             | c.Finalists()
             | c.Status()
             | c.Compact()
+            | c.Repair()
             | c.Export()
             | c.Doctor()
         ):

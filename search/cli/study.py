@@ -1,4 +1,4 @@
-"""`stac studies | search | resume | extend | finalists | compact | export | doctor`."""
+"""`stac studies | search | resume | extend | finalists | compact | repair | export | doctor`."""
 
 import json
 import sys
@@ -10,6 +10,7 @@ from rich.table import Table
 from search import run as engine
 from search.cli import study_commands as c
 from search.cli.flag_values import assignments
+from search.repair import repair
 from search.rows import code_facts
 from search.run import Options, Summary
 from search.store import Store
@@ -24,6 +25,7 @@ StudyCommand = (
     | c.Finalists
     | c.Status
     | c.Compact
+    | c.Repair
     | c.Export
     | c.Doctor
 )
@@ -45,6 +47,9 @@ def run(command: StudyCommand) -> int:
             return status.run(command)
         case c.Compact():
             engine.compact(command.folder)
+        case c.Repair():
+            for line in repair(Store(command.folder)):
+                print(line, flush=True)
         case c.Export():
             _export(command)
         case c.Doctor():

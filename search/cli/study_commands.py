@@ -97,6 +97,14 @@ class Compact:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Repair:
+    """Set damaged and foreign files aside, make what can be made again, say what is owed."""
+
+    folder: Folder
+    """the study's folder"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Export:
     """Write the study for other tools."""
 

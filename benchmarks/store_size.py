@@ -1,0 +1,182 @@
+"""A store that is large: status, check, what a resume reads, and compaction; seconds and memory.
+
+Run: python benchmarks/store_size.py [--loose 200000] [--merged 1000000] [--keep FOLDER]
+
+Every cell has three epochs. Each figure is of a process of its own, with the start of Python;
+memory is its high-water mark.
+"""
+
+import argparse
+import io
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from scale import study  # pyright: ignore[reportMissingImports]
+
+from search.cells import Cell, Job
+from search.manifest import Manifest, load_or_make
+from search.part import ROW, single
+from search.rows import Effort, cell_row, epoch_rows
+from search.schema import CELLS, EPOCHS
+from search.sealed import file_name
+from search.store import Store
+from search.study import Study
+from stacnet.protocol import EpochResult
+
+NETWORKS = 512
+SEED = 1_000_000  # of the first cells; all have as many digits
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+STEPS = {"loose": ("status", "check", "read", "compact"), "merged": ("status", "check", "read")}
+
+
+@lru_cache(maxsize=1)
+def plan(cells: int) -> tuple[Study, Manifest]:
+    """The study and its networks."""
+    seeds = 2 * round(cells / NETWORKS / 2)
+    wanted = replace(study(NETWORKS), seeds=tuple(range(SEED, SEED + seeds)))
+    with tempfile.TemporaryDirectory() as scratch:
+        manifest = load_or_make(Store(scratch).storage, wanted)
+    assert manifest is not None
+    return wanted, manifest
+
+
+def made(cells: int) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Row and epochs of one cell of each network, with the seed `SEED`."""
+    wanted, manifest = plan(cells)
+    effort = Effort(started_at=MOMENT, ended_at=MOMENT, wall_s=9.0, hostname="h", device_name="d")
+    found = []
+    for point in manifest.points[:NETWORKS]:
+        protocol_id = wanted.protocol.protocol_id
+        cell = Cell(spec=wanted.space.spec(point), protocol_id=protocol_id, seed=SEED, point=point)
+        job = Job(cell=cell, attempt=0, order=0, gpus=0.0, lease="0" * 32)
+        accuracy = float(np.random.default_rng(point).uniform(0.2, 0.9))
+        facts = {"val_acc_last": accuracy, "val_loss_last": 1 - accuracy, "epochs": 3}
+        facts |= {"test_acc_last": accuracy, "params": 5000, "macs": 70000, "train_s": 8.0}
+        row = cell_row(job, wanted, status="complete", effort=effort, facts=facts)
+        shape = {"train_acc": accuracy, "lr": 0.1, "train_s": 2.0, "eval_s": 1.0, "resumed": False}
+        shape |= {"train_loss": 1 - accuracy, "val_loss": 1 - accuracy, "val_acc": accuracy}
+        results = [EpochResult(epoch=epoch, cum_s=3.0 * epoch, **shape) for epoch in (1, 2, 3)]
+        found.append((row | {"is_canonical": True}, epoch_rows(job, results)))
+    return found
+
+
+def fill_loose(out: str, cells: int) -> None:
+    """Parts as workers leave them: of each network one is made, the others differ in the seed."""
+    seeds = plan(cells)[0].seeds
+    for row, epochs in made(cells):
+        tables = {"epochs": (epochs, EPOCHS, {}), "cells": ([row], CELLS, notes(row))}
+        for folder, (rows, schema, about) in tables.items():
+            sink = io.BytesIO()
+            shape = {"use_dictionary": False, "write_statistics": False}
+            with pq.ParquetWriter(sink, schema, **shape) as writer:  # a checksum would not fit
+                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+                writer.add_key_value_metadata(about)
+            for seed in seeds:
+                data = sink.getvalue().replace(
+                    SEED.to_bytes(8, "little"), seed.to_bytes(8, "little")
+                )
+                data = data.replace(f'"seed": {SEED}'.encode(), f'"seed": {seed}'.encode())
+                stem = f"{row['network_id']}-{row['protocol_id']}-{seed}-0-{row['lease']}"
+                (Path(out) / folder / file_name(folder, stem, data)).write_bytes(data)
+
+
+def notes(row: dict[str, Any]) -> dict[bytes, bytes]:
+    """What the footer of the row's part says."""
+    about = pq.read_metadata(io.BytesIO(single(row))).metadata
+    return {ROW.encode(): about[ROW.encode()]}
+
+
+def fill_merged(out: str, cells: int) -> None:
+    """Merged files of two cells of each network."""
+    store, found = Store(out), made(cells)
+    rows = pa.Table.from_pylist([row for row, _ in found], schema=CELLS)
+    epochs = pa.Table.from_pylist([one for _, some in found for one in some], schema=EPOCHS)
+    seeds = plan(cells)[0].seeds
+    for pair in zip(seeds[::2], seeds[1::2], strict=True):
+        for folder, table in (("epochs", epochs), ("cells", rows)):
+            where = table.schema.get_field_index("seed")
+            copies = [
+                table.set_column(where, table.schema.field("seed"), pa.repeat(seed, len(table)))
+                for seed in pair
+            ]
+            store.write_merged(folder, pa.concat_tables(copies))
+
+
+def fill(out: str, kind: str, cells: int) -> None:
+    """The whole store."""
+    wanted, _ = plan(cells)
+    store = Store(out)
+    store.begin(wanted)
+    load_or_make(store.storage, wanted)
+    for folder in ("cells", "epochs"):
+        (Path(out) / folder).mkdir(exist_ok=True)
+    (fill_loose if kind == "loose" else fill_merged)(out, cells)
+
+
+def step(name: str, out: str) -> None:
+    """One thing that is measured; prints what it found and the memory."""
+    from search.check import check
+    from search.compact import merge_all
+    from search.ledger import History
+    from search.status import status
+
+    store, found = Store(out), 0
+    match name:
+        case "status":
+            found = status(store).complete
+        case "check":
+            found = len(check(store))
+        case "read":
+            found = len(History(store).records)
+        case "compact":
+            merge_all(store)
+            found = len(store.part_names("cells")) + len(store.part_names("epochs"))
+    print(found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+
+
+def measure(out: str, kind: str, cells: int) -> None:
+    """A line for each step."""
+    for name in STEPS[kind]:
+        began = time.perf_counter()
+        command = [sys.executable, __file__, "--step", name, out]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        spent = time.perf_counter() - began
+        found, memory = done.stdout.split()
+        print(f"{kind:8}{cells:10}  {name:10}{spent:10.1f}{memory:>10}{found:>12}", flush=True)
+
+
+def main() -> None:
+    """Print all figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--loose", type=int, default=200_000)
+    parser.add_argument("--merged", type=int, default=1_000_000)
+    parser.add_argument("--keep", help="folder for the stores; one that is there is used again")
+    arguments = parser.parse_args()
+    print(f"{'store':8}{'cells':>10}  {'step':10}{'s':>10}{'MB':>10}{'found':>12}", flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        for kind in ("loose", "merged"):
+            cells = getattr(arguments, kind)
+            out = str(Path(arguments.keep or scratch) / f"{kind}-{cells}")
+            if cells and not Path(out).exists():
+                fill(out, kind, cells)
+            if cells:
+                measure(out, kind, cells)
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["--step", name, out]:
+            step(name, out)
+        case _:
+            main()

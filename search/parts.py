@@ -1,0 +1,196 @@
+"""All parts of a folder, read fast, few or many; what is no part is left out, with the reason."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from search.errors import StorageError
+from search.part import (
+    IDENTITY,
+    MERGED,
+    SCHEMAS,
+    DamagedPartError,
+    Folder,
+    attempt_of,
+    decode,
+    from_rows,
+    prove,
+    row_of,
+)
+from search.storage import RULES, Storage
+
+READERS = 4
+AT_ONCE = 250  # files, by one reader
+
+
+@dataclass(kw_only=True)
+class Reading:
+    """Rows of a folder, and the parts that were left out.
+
+    Args:
+        tables: as read, in no certain order; texts that repeat are dictionaries.
+        names: of the parts that were read.
+        damaged: `folder/name` of what is no part -> why.
+        gone: whether a part was merged away meanwhile.
+    """
+
+    tables: list[pa.Table] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    damaged: dict[str, str] = field(default_factory=dict)
+    gone: bool = False
+
+
+def part_names(storage: Storage, folder: str) -> list[str]:
+    """Names of all files in a folder that may be parts."""
+    return [name for name in storage.files(folder) if name.endswith(".parquet")]
+
+
+def loose(storage: Storage, folder: str) -> list[str]:
+    """Those that hold one attempt."""
+    return [name for name in part_names(storage, folder) if not name.startswith(MERGED)]
+
+
+def read_all(storage: Storage, folder: Folder, columns: Sequence[str]) -> Reading:
+    """All parts of a folder.
+
+    What is merged meanwhile is found in the merged file, which is written before its sources go.
+
+    Raises:
+        StoreError: a part is of a newer version.
+        StorageError: the storage fails.
+    """
+    found, seen, gone = Reading(), set[str](), True
+    while gone:
+        names = [name for name in part_names(storage, folder) if name not in seen]
+        seen.update(names)
+        more = read_parts(storage, folder, names, columns)
+        found.tables += more.tables
+        found.names += more.names
+        found.damaged |= more.damaged
+        gone = more.gone
+    return found
+
+
+def read_parts(
+    storage: Storage, folder: Folder, names: Sequence[str], columns: Sequence[str]
+) -> Reading:
+    """These parts, as far as they are there and whole."""
+    chunks = [names[i : i + AT_ONCE] for i in range(0, len(names), AT_ONCE)]
+    found = Reading()
+    with ThreadPoolExecutor(READERS) as pool:
+        for one in pool.map(lambda some: _read_some(storage, folder, some, columns), chunks):
+            found.tables += one.tables
+            found.names += one.names
+            found.damaged |= one.damaged
+            found.gone |= one.gone
+    return found
+
+
+def read_part(storage: Storage, folder: str, name: str, columns: Sequence[str]) -> pa.Table:
+    """One part, brought to today's schema.
+
+    Raises:
+        FileNotFoundError: it is gone (merged meanwhile).
+        DamagedPartError: it is damaged, or no part of this table.
+        StoreError: it is of a newer version.
+    """
+    data = _bytes(storage, folder, name)
+    return decode(data, folder, columns, where=f"{storage.address}/{folder}/{name}")
+
+
+def joined(tables: Sequence[pa.Table], schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
+    """One table with one chunk a column and one dictionary for each text."""
+    empty = from_rows([], schema, columns)
+    return pa.concat_tables([empty, *tables]).unify_dictionaries().combine_chunks()
+
+
+def plain(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with the schema's types and field metadata, without dictionaries."""
+    return table.cast(pa.schema([schema.field(name) for name in table.column_names]))
+
+
+def codes(tables: Sequence[pa.Table], columns: Sequence[str]) -> list[np.ndarray]:
+    """For each row of each table an integer: equal where the rows agree in these columns."""
+    both = pa.concat_tables([_encoded(table.select(list(columns))) for table in tables])
+    both = both.unify_dictionaries()
+    code = np.zeros(both.num_rows, np.int64)
+    for name in columns:
+        values, size = _dense(both[name])
+        code = code * size + values
+        if len(code) and code.max() > 2**31:  # so that the next product fits
+            code = np.unique(code, return_inverse=True)[1]
+    ends = np.cumsum([table.num_rows for table in tables])
+    return np.split(code, ends[:-1])
+
+
+def is_in(column: pa.ChunkedArray, values: frozenset[str]) -> np.ndarray:
+    """Whether each text is one of these."""
+    return pc.is_in(_texts(column), pa.array(sorted(values), pa.string())).to_numpy()
+
+
+def _encoded(table: pa.Table) -> pa.Table:
+    """The table with its texts as dictionaries."""
+    texts = [c.dictionary_encode() if pa.types.is_string(c.type) else c for c in table.columns]
+    return pa.table(texts, names=table.column_names)
+
+
+def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
+
+
+def _dense(column: pa.ChunkedArray) -> tuple[np.ndarray, int]:
+    """Numbers from 0 for the values of a key column, null included, and a bound on them."""
+    if not pa.types.is_dictionary(column.type) and not pa.types.is_integer(column.type):
+        column = column.dictionary_encode()
+    if pa.types.is_dictionary(column.type):
+        parts = [c.indices.fill_null(-1).to_numpy(zero_copy_only=False) for c in column.chunks]
+        code = np.concatenate([*parts, np.zeros(0, np.int32)]).astype(np.int64) + 1
+    else:
+        code = np.unique(column.to_numpy(), return_inverse=True)[1].astype(np.int64)
+    return code, int(code.max(initial=0)) + 1
+
+
+def _read_some(
+    storage: Storage, folder: Folder, names: Sequence[str], columns: Sequence[str]
+) -> Reading:
+    found, rows, is_keys = Reading(), [], set(columns) <= set(IDENTITY)
+    for name in names:
+        where = f"{storage.address}/{folder}/{name}"
+        try:
+            data = _bytes(storage, folder, name)
+            row = row_of(data, name) if folder == "cells" else is_keys and attempt_of(name)
+            if row:
+                rows.append(row)
+            else:
+                table = decode(data, folder, columns, where=where, coded=True)
+                is_long = folder == "epochs" and is_keys
+                found.tables.append(_distinct(table, columns) if is_long else table)
+            found.names.append(name)
+        except FileNotFoundError:
+            found.gone = True
+        except DamagedPartError as error:
+            found.damaged[f"{folder}/{name}"] = str(error)
+    if rows:
+        found.tables.append(from_rows(rows, SCHEMAS[folder], columns))
+    return found
+
+
+def _bytes(storage: Storage, folder: str, name: str) -> bytes:
+    try:
+        data = storage.read(f"{folder}/{name}")
+    except StorageError as error:
+        if getattr(error.__cause__, "errno", None) in RULES:  # this file, not the whole storage
+            raise DamagedPartError(str(error)) from None
+        raise
+    prove(data, folder, name, where=f"{storage.address}/{folder}/{name}")
+    return data
+
+
+def _distinct(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    (code_N,) = codes([table], columns)
+    first_N = np.unique(code_N, return_index=True)[1]
+    return table.take(pa.array(first_N)) if len(first_N) < table.num_rows else table
