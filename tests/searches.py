@@ -150,6 +150,14 @@ def workers(pid: int) -> list[int]:
     return named
 
 
+def lives(pid: int) -> bool:
+    """Whether there is such a process that has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def loaded_torch(pid: int) -> bool:
     """Whether the process has torch's library in its memory."""
     try:
