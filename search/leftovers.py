@@ -35,13 +35,10 @@ def cleaned_up(folder: str) -> Iterator[None]:
         process.communicate()
 
 
-def working_in(folder: str) -> list[int]:
-    """Living processes that have a file below the folder open; this one is left out."""
-    return [
-        int(process.name)
-        for process in Path("/proc").glob("[0-9]*")
-        if int(process.name) != os.getpid() and _has_open(process / "fd", folder)
-    ]
+def working_in(folder: str) -> set[int]:
+    """Living processes that have a file below the folder open."""
+    processes = Path("/proc").glob("[0-9]*")
+    return {int(process.name) for process in processes if _has_open(process / "fd", folder)}
 
 
 def _has_open(descriptors: Path, folder: str) -> bool:
@@ -50,9 +47,10 @@ def _has_open(descriptors: Path, folder: str) -> bool:
     return False
 
 
-def _clean_up(folder: str) -> None:
+def _clean_up(folder: str, *, driver: int) -> None:
+    """The driver lives on after its session, with Ray's log of it open."""
     deadline = time.monotonic() + PATIENCE_S
-    while (pids := working_in(folder)) and time.monotonic() < deadline:
+    while (pids := working_in(folder) - {driver}) and time.monotonic() < deadline:
         for pid in pids:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
@@ -61,5 +59,6 @@ def _clean_up(folder: str) -> None:
 
 
 if __name__ == "__main__":
+    begun_by = os.getppid()
     sys.stdin.read()
-    _clean_up(sys.argv[1])
+    _clean_up(sys.argv[1], driver=begun_by)

@@ -107,7 +107,7 @@ with cleaned_up({str(folder)!r}):
     with script(text, tmp_path) as process:
         assert process.stdout
         process.stdout.readline()
-        started = [pid for pid in working_in(str(folder)) if pid != process.pid]
+        started = sorted(working_in(str(folder)) - {process.pid})
         assert len(started) == 1
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
