@@ -58,20 +58,46 @@ def racing() -> Study:
     return replace(study, name="racing", strategy=strategy)
 
 
-STUDIES = {"racing": racing, "cheap": cheap, "slow": slow, "steady": steady}
+def marathon() -> Study:
+    """All of the 27 networks, with the protocol of `racing`."""
+    return replace(cheap(epochs=200, seeds=(0,)), name="marathon")
+
+
+def halving() -> Study:
+    """20 of them at random; the weak ones are stopped early."""
+    strategy = Sampled(sampler="random", scheduler="asha", trials=20, concurrency=2)
+    return replace(racing(), name="halving", strategy=strategy)
+
+
+STUDIES = {
+    "racing": racing,
+    "marathon": marathon,
+    "halving": halving,
+    "cheap": cheap,
+    "slow": slow,
+    "steady": steady,
+}
 
 
 class Driver:
     """A search in a session of its own, with all the processes that Ray starts for it."""
 
-    def __init__(self, out: Path, study: str, *, log: Path | None = None, slots: int = 2) -> None:
+    def __init__(
+        self,
+        out: Path,
+        study: str,
+        *,
+        log: Path | None = None,
+        slots: int = 2,
+        script: str = __file__,
+    ) -> None:
         self._seen: dict[int, float] = {}
         self._slots = slots
         self.log = log or out.with_suffix(".log")
         environment = os.environ | {"OMP_NUM_THREADS": "1", "STACNET_CPUS": str(slots)}
         with self.log.open("ab") as file:
             self.process = subprocess.Popen(
-                [sys.executable, __file__, str(out), study],
+                [sys.executable, script, str(out), study],
                 cwd=ROOT,
                 stdout=file,
                 stderr=file,
