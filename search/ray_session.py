@@ -116,6 +116,9 @@ def _init(**options: Any) -> None:
     except Exception as error:
         raise StudyError(f"{rule}, got {' '.join(str(error).split())[:300]}") from error
     logging.getLogger("ray").setLevel(logging.CRITICAL)
+    # what befell a worker is a row, and Ray has no option to keep it off the progress bar
+    worker: Any = import_module("ray._private.worker")
+    worker.print_to_stdstream = lambda *data, **how: None
 
 
 @contextmanager

@@ -48,19 +48,19 @@ def slow() -> Study:
 
 def steady() -> Study:
     """The same cells, of some seconds each."""
-    return replace(slow(), name="steady", protocol=cheap(epochs=600).protocol)
+    return replace(slow(), name="steady", protocol=cheap(epochs=250).protocol)
 
 
 def racing() -> Study:
     """16 of the 27 networks by TPE, two at once, each of some seconds."""
-    study = cheap(epochs=200, seeds=(0,))
+    study = cheap(epochs=60, seeds=(0,))
     strategy = Sampled(sampler="tpe", trials=16, concurrency=2)
     return replace(study, name="racing", strategy=strategy)
 
 
 def marathon() -> Study:
     """All of the 27 networks, with the protocol of `racing`."""
-    return replace(cheap(epochs=200, seeds=(0,)), name="marathon")
+    return replace(cheap(epochs=60, seeds=(0,)), name="marathon")
 
 
 def halving() -> Study:
@@ -133,7 +133,7 @@ class Driver:
                 return
             time.sleep(0.05)
 
-    def wait_for_training(self, *, cpu_s: float = 2.5, timeout_s: float = 200) -> None:
+    def wait_for_training(self, *, cpu_s: float = 5.0, timeout_s: float = 200) -> None:
         """Until each worker that holds a cell has worked on after it loaded its libraries."""
         ticks = os.sysconf("SC_CLK_TCK")
         deadline = time.monotonic() + timeout_s
