@@ -106,7 +106,8 @@ class BadServer:
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
         with log.open("w") as file:
             server = subprocess.Popen(command, stdout=file, stderr=file)
-        proxy = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, port))
+        handler = type("Bound", (Handler,), {"bad": self, "port": port})
+        proxy = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=proxy.serve_forever, daemon=True).start()
         try:
             while socket.socket().connect_ex(("127.0.0.1", port)):
@@ -118,55 +119,65 @@ class BadServer:
             server.wait()
 
 
-def _handler(bad: BadServer, port: int) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class Handler(BaseHTTPRequestHandler):
+    """Passes requests on; `bad` and `port` are given by a subclass."""
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Nothing is printed."""
+    protocol_version = "HTTP/1.1"
+    bad: BadServer
+    port: int
 
-        def forward(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            kind = bad.fault(self.command, self.path)
-            if kind == "slow":
-                time.sleep(3)
-            if kind == "cut":
-                self.close_connection = True
-                self.connection.shutdown(socket.SHUT_RDWR)
-                return
-            if kind in ("500", "503"):
-                self.answer(int(kind), [], b"")
-                return
-            upstream = http.client.HTTPConnection("127.0.0.1", port)
-            upstream.request(self.command, self.path, body, dict(self.headers))
-            reply = upstream.getresponse()
-            answer = (reply.status, reply.getheaders(), reply.read())
-            upstream.close()
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing is printed."""
+
+    def forward(self) -> None:
+        """To the server and back, or not."""
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        kind = self.bad.fault(self.command, self.path)
+        if kind == "slow":
+            time.sleep(3)
+        if kind == "cut":
+            self.hang_up()
+        elif kind in ("500", "503"):
+            self.answer((int(kind), [], b""))
+        else:
+            answer = self.ask(body)
             if self.command == "GET" and "list-type" in self.path:
-                old = bad.listing(self.path, answer)
+                old = self.bad.listing(self.path, answer)
                 answer = old if kind == "stale list" else answer
-            self.answer(*answer, cut=kind == "truncated")
+            self.answer(answer, cut=kind == "truncated")
 
-        def answer(
-            self, status: int, headers: list[tuple[str, str]], body: bytes, cut: bool = False
-        ) -> None:
-            self.send_response_only(status)
-            for name, value in headers:
-                if name.lower() not in ("content-length", "transfer-encoding", "connection"):
-                    self.send_header(name, value)
-            length = {name.lower(): value for name, value in headers}.get("content-length")
-            is_head = self.command == "HEAD"
-            self.send_header("Content-Length", length if is_head and length else str(len(body)))
-            self.end_headers()
-            if not is_head:
-                self.wfile.write(body[: len(body) // 2] if cut else body)
-            if cut:
-                self.close_connection = True
-                self.connection.shutdown(socket.SHUT_RDWR)
+    def ask(self, body: bytes) -> Answer:
+        """What the server says."""
+        upstream = http.client.HTTPConnection("127.0.0.1", self.port)
+        upstream.request(self.command, self.path, body, dict(self.headers))
+        reply = upstream.getresponse()
+        answer = (reply.status, reply.getheaders(), reply.read())
+        upstream.close()
+        return answer
 
-        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = forward
+    def answer(self, answer: Answer, *, cut: bool = False) -> None:
+        """Send it, or half of it."""
+        status, headers, body = answer
+        self.send_response_only(status)
+        for name, value in headers:
+            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                self.send_header(name, value)
+        length = {name.lower(): value for name, value in headers}.get("content-length")
+        is_head = self.command == "HEAD"
+        self.send_header("Content-Length", length if is_head and length else str(len(body)))
+        self.end_headers()
+        if not is_head:
+            self.wfile.write(body[: len(body) // 2] if cut else body)
+        if cut:
+            self.hang_up()
 
-    return Handler
+    def hang_up(self) -> None:
+        """As a network that breaks."""
+        self.close_connection = True
+        self.wfile.flush()
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = forward
 
 
 class JumpingClock(datetime):

@@ -27,6 +27,7 @@ ALWAYS = {
 }
 LOOK_EVERY_S = 0.5
 START_S = 90.0
+JOIN_S = 45.0
 GRACE_S = 20.0  # to end in order; Ray's client would end this process after 60, with code 1
 Complain = Callable[[StudyError], None]
 
@@ -109,9 +110,10 @@ def _init(**options: Any) -> None:
 
     where = options["address"]
     rule = "Ray must start here" if where == "local" else f"a cluster must answer at {where}"
-    late = StudyError(f"{rule} within {START_S:.0f} s, got nothing")
+    limit_s = START_S if where == "local" else JOIN_S
+    late = StudyError(f"{rule} within {limit_s:.0f} s, got nothing")
     try:
-        with held_back(), _quiet() as stderr, _ended_after(START_S, late, stderr):
+        with held_back(), _quiet() as stderr, _ended_after(limit_s, late, stderr):
             ray.init(**options)
     except Exception as error:
         raise StudyError(f"{rule}, got {' '.join(str(error).split())[:300]}") from error

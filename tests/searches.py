@@ -48,7 +48,7 @@ def slow() -> Study:
 
 def steady() -> Study:
     """The same cells, of some seconds each."""
-    return replace(slow(), name="steady", protocol=cheap(epochs=250).protocol)
+    return replace(slow(), name="steady", protocol=cheap(epochs=120).protocol)
 
 
 def racing() -> Study:
@@ -187,6 +187,16 @@ def lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def gone(pids: list[int], *, within_s: float) -> bool:
+    """Whether none of the processes lives any more, at the latest after so many seconds."""
+    deadline = time.monotonic() + within_s
+    while any(map(lives, pids)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def loaded_torch(pid: int) -> bool:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from searches import ROOT, descendants, lives
+from searches import ROOT, descendants, gone
 
 from search.leftovers import cleaned_up, working_in
 from search.signals import ending
@@ -47,16 +47,6 @@ def script(text: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         process.communicate()
-
-
-def gone(pids: list[int], *, within_s: float) -> bool:
-    """Whether none of the processes lives any more, at the latest after so many seconds."""
-    deadline = time.monotonic() + within_s
-    while any(map(lives, pids)):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["TERM", "KILL"])

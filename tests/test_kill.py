@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from searches import Driver, descendants, lives, workers
+from searches import Driver, descendants, gone, workers
 
 from search.check import check
 from search.lease import Lease
@@ -97,7 +97,7 @@ def test_a_signal_to_the_group_leaves_checkpoints_and_the_next_run_uses_them(
     assert time.monotonic() - asked < 30
     store = Store(out)
     rows = store.cells().to_pylist()
-    assert [row["status"] for row in rows] == ["preempted"] * 2
+    assert {row["status"] for row in rows} == {"preempted"}
     assert all(row["wasted_device_s"] < 0.2 * row["device_s"] for row in rows)
     assert all(list(out.glob(f"checkpoints/{row['network_id']}-*/*.pt")) for row in rows)
     assert not (out / "lease.json").exists()
@@ -135,7 +135,7 @@ def kill_part(driver: Driver, name: str) -> None:
     lines = driver.log.read_text().splitlines()
     assert len(lines) == 1, lines
     assert f"Ray must keep its processes to the end, got {name} killed" in lines[0]
-    assert not any(map(lives, pids))
+    assert gone(pids, within_s=10)
 
 
 @pytest.mark.parametrize("name", ["raylet", "gcs_server"])
@@ -188,7 +188,6 @@ def test_a_second_driver_is_refused_and_takes_over_after_a_kill(tmp_path: Path) 
 
 
 def test_a_killed_sampled_search_goes_on_with_other_networks(tmp_path: Path) -> None:
-    """Killed while as many networks run as the sampler has out at once."""
     out = tmp_path / "study"
     driver = Driver(out, "racing")
     driver.wait_for_cells(3)
