@@ -1,10 +1,10 @@
 """Any sampler replayed on a study's own results, with and without the pick as its first trial."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from analysis.replay import Replay, Step, simulate, summarise
 from analysis.tabulated import Tabulated, tabulated
 from search.errors import StoreError
 from search.pruner import Never, make_pruner
+from search.signals import end_with_parent
 from search.store import Store
 from search.strategy import Listed
 from search.study import Sampled, SamplerName, Study
@@ -67,10 +68,23 @@ def replay(
     if plan.workers == 1:
         made = [run(seed) for seed in range(plan.runs)]
     else:
-        with ProcessPoolExecutor(plan.workers, mp_context=get_context("spawn")) as pool:
-            made = list(pool.map(run, range(plan.runs), chunksize=-(-plan.runs // plan.workers)))
+        made = _in_processes(run, plan)
     name = f"{sampler} after the pick" if first else sampler
     return summarise(name, made, concurrency=plan.concurrency, best=target.best, pick=target.pick)
+
+
+def _in_processes(run: Callable[[int], list[Step]], plan: Simulation) -> list[list[Step]]:
+    """The runs in workers that end with this process, whatever ends it."""
+    others = set(active_children())
+    share = -(-plan.runs // plan.workers)
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(plan.workers, spawn, initializer=end_with_parent) as pool:
+        try:
+            return list(pool.map(run, range(plan.runs), chunksize=share))
+        except KeyboardInterrupt:
+            for worker in set(active_children()) - others:
+                worker.kill()  # or the pool waits for its share of the runs
+            raise
 
 
 def sampled_run(

@@ -1,7 +1,5 @@
 """Runs what a study owes: one path for search, resume, extend and finalists."""
 
-import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -26,6 +24,7 @@ from search.plan import Plan, make_plan
 from search.progress import Progress, Tally
 from search.pruner import make_pruner, stored_curves
 from search.reuse import reuse
+from search.signals import ending
 from search.status import status
 from search.store import Store
 from search.study import Study
@@ -167,6 +166,7 @@ def _run(store: Store, lease: Lease, options: Options) -> Summary:
         return Summary(finished=True, ended=0, reason="")
     tally = _tally(store, study, history, plan)
     with ExitStack() as stack:
+        stack.enter_context(ending(desk.stop))
         merger = Merger(store)
         desk.watchers.append(merger)
         stack.callback(merger.close)
@@ -190,10 +190,18 @@ def _carry_out(desk: Desk, options: Options) -> None:
     from search.ray_session import ray_session
     from search.tuner import run_slots
 
-    with ray_session(options.address), _signals(desk):
+    def complain(error: StudyError) -> None:
+        desk.stop("trouble", error)
+
+    with ray_session(options.address, complain=complain):
         if options.budget_s is not None:
             desk.deadline = time.monotonic() + options.budget_s
-        run_slots(desk, trainable=options.trainable)
+        try:
+            run_slots(desk, trainable=options.trainable)
+        except Exception as error:  # what Ray says when its processes are gone
+            if desk.trouble is None:
+                raise
+            raise desk.trouble from error
 
 
 def _history(store: Store, study: Study, lease: Lease) -> History:
@@ -223,21 +231,3 @@ def _tally(store: Store, study: Study, history: History, plan: Plan) -> Tally:
     tally = Tally(objective=objective, total=plan.total)
     tally.ended = len(history.final(study.max_attempts))
     return tally
-
-
-@contextmanager
-def _signals(desk: Desk) -> Iterator[None]:
-    """SIGTERM and SIGINT end the run in order. Inside of `ray_session`: Ray sets its own."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: object) -> None:
-        desk.stop(signal.Signals(number).name)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

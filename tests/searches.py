@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from search import lease
 from search.lease import read_beat
 from search.run import Options, resume, search
 from search.space import Space
@@ -47,29 +48,56 @@ def slow() -> Study:
 
 def steady() -> Study:
     """The same cells, of some seconds each."""
-    return replace(slow(), name="steady", protocol=cheap(epochs=600).protocol)
+    return replace(slow(), name="steady", protocol=cheap(epochs=120).protocol)
 
 
-def sampled() -> Study:
-    """20 of the 27 networks, by TPE."""
-    study = cheap(seeds=(0,))
-    return replace(study, name="sampled", strategy=Sampled(sampler="tpe", trials=20))
+def racing() -> Study:
+    """16 of the 27 networks by TPE, two at once, each of some seconds."""
+    study = cheap(epochs=60, seeds=(0,))
+    strategy = Sampled(sampler="tpe", trials=16, concurrency=2)
+    return replace(study, name="racing", strategy=strategy)
 
 
-STUDIES = {"cheap": cheap, "slow": slow, "steady": steady, "sampled": sampled}
+def marathon() -> Study:
+    """All of the 27 networks, with the protocol of `racing`."""
+    return replace(cheap(epochs=60, seeds=(0,)), name="marathon")
+
+
+def halving() -> Study:
+    """20 of them at random; the weak ones are stopped early."""
+    strategy = Sampled(sampler="random", scheduler="asha", trials=20, concurrency=2)
+    return replace(racing(), name="halving", strategy=strategy)
+
+
+STUDIES = {
+    "racing": racing,
+    "marathon": marathon,
+    "halving": halving,
+    "cheap": cheap,
+    "slow": slow,
+    "steady": steady,
+}
 
 
 class Driver:
     """A search in a session of its own, with all the processes that Ray starts for it."""
 
-    def __init__(self, out: Path, study: str, *, log: Path | None = None, slots: int = 2) -> None:
+    def __init__(
+        self,
+        out: Path,
+        study: str,
+        *,
+        log: Path | None = None,
+        slots: int = 2,
+        script: str = __file__,
+    ) -> None:
         self._seen: dict[int, float] = {}
         self._slots = slots
         self.log = log or out.with_suffix(".log")
         environment = os.environ | {"OMP_NUM_THREADS": "1", "STACNET_CPUS": str(slots)}
         with self.log.open("ab") as file:
             self.process = subprocess.Popen(
-                [sys.executable, __file__, str(out), study],
+                [sys.executable, script, str(out), study],
                 cwd=ROOT,
                 stdout=file,
                 stderr=file,
@@ -80,10 +108,13 @@ class Driver:
 
     def kill_all(self) -> None:
         """SIGKILL to the driver and everything it started, the driver first."""
-        everyone = [self.process.pid, *descendants(self.process.pid)]
-        for pid in everyone:
-            _kill(pid, signal.SIGKILL)
+        self.signal_all(signal.SIGKILL)
         self.process.wait()
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """To the driver and everything it started."""
+        for pid in (self.process.pid, *descendants(self.process.pid)):
+            _kill(pid, number)
 
     def wait_for_cells(self, number: int, *, timeout_s: float = 120) -> None:
         """Until so many cells are stored, or the driver has ended."""
@@ -93,16 +124,16 @@ class Driver:
                 return
             time.sleep(0.02)
 
-    def wait_for_work(self, *, timeout_s: float = 120) -> None:
-        """Until its lease says that a worker has a cell."""
+    def wait_for_work(self, *, cells: int = 1, timeout_s: float = 120) -> None:
+        """Until its lease says that workers have so many cells."""
         deadline = time.monotonic() + timeout_s
         while self.process.poll() is None and time.monotonic() < deadline:
             beat = read_beat(Store(self.out).storage)
-            if beat is not None and beat.pid == self.process.pid and beat.running:
+            if beat and beat.pid == self.process.pid and len(beat.running) >= cells:
                 return
             time.sleep(0.05)
 
-    def wait_for_training(self, *, cpu_s: float = 2.5, timeout_s: float = 200) -> None:
+    def wait_for_training(self, *, cpu_s: float = 5.0, timeout_s: float = 200) -> None:
         """Until each worker that holds a cell has worked on after it loaded its libraries."""
         ticks = os.sysconf("SC_CLK_TCK")
         deadline = time.monotonic() + timeout_s
@@ -150,6 +181,24 @@ def workers(pid: int) -> list[int]:
     return named
 
 
+def lives(pid: int) -> bool:
+    """Whether there is such a process that has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def gone(pids: list[int], *, within_s: float) -> bool:
+    """Whether none of the processes lives any more, at the latest after so many seconds."""
+    deadline = time.monotonic() + within_s
+    while any(map(lives, pids)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
 def loaded_torch(pid: int) -> bool:
     """Whether the process has torch's library in its memory."""
     try:
@@ -175,7 +224,11 @@ def _kill(pid: int, number: int) -> None:
 
 
 def main(out: str, name: str) -> int:
-    """Search or resume; 0 when nothing is owed or the run was asked to stop."""
+    """Search or resume; 0 when nothing is owed or the run was asked to stop.
+
+    Hearts stop after `$STALE_S` seconds, if it is set.
+    """
+    lease.STALE_S = float(os.environ.get("STALE_S", lease.STALE_S))
     options = Options(progress=False)
     try:
         summary = resume(out, options=options) if Store(out).exists() else None

@@ -1,6 +1,5 @@
 """`stac train`: one network as a study of one cell, trained in this process, without Ray."""
 
-import signal
 import threading
 
 import torch
@@ -15,6 +14,7 @@ from search.lease import Lease
 from search.ledger import History, Ledger, begun_cells
 from search.losses import account_for
 from search.plan import make_plan
+from search.signals import ending
 from search.store import Store
 from search.studies import override
 from search.study import Resources, Study
@@ -89,14 +89,15 @@ def _finish(store: Store, study: Study, splits: Splits, lease: Lease) -> str:
 
 def _advance(attempt: CellRun, *, num_epochs: int) -> str:
     stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
     columns = (
         *Progress.get_default_columns(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[last]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with (
+        ending(lambda name: stopped.set()),
+        Progress(*columns, console=Console(stderr=True)) as progress,
+    ):
         task = progress.add_task("epochs", total=num_epochs, last="")
         while attempt.status is None:
             if stopped.is_set():
