@@ -9,9 +9,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from search.errors import StudyError
 from search.space import Space
-from search.study import Sampled, SamplerName, Study
+from search.study import Sampled, SamplerName
 
 Params = dict[str, int | str]
 
@@ -89,7 +88,7 @@ def make_sampler(strategy: Sampled, *, known: int) -> optuna.samplers.BaseSample
         known: results it starts from; a resumed search draws other numbers than a fresh one.
     """
     arguments = sampler_arguments(strategy)
-    seed = strategy.sampler_seed + 7919 * known
+    seed = (strategy.sampler_seed + 7919 * known) % 2**32  # what numpy takes
     if strategy.sampler in ("qmc", "cmaes", "gp"):
         arguments["warn_independent_sampling"] = False
     return _class(strategy.sampler)(seed=seed, **arguments)
@@ -122,23 +121,6 @@ def remembered(study: optuna.Study, *, results: int) -> optuna.Study:
     copy = optuna.create_study(sampler=study.sampler, directions=study.directions)
     copy.add_trials(trial for trial in ended if trial.number in kept)
     return copy
-
-
-def check_sampler(study: Study) -> None:
-    """Refuse a sampler that cannot do what the study asks.
-
-    Raises:
-        StudyError: the rule, then the value.
-    """
-    assert isinstance(study.strategy, Sampled)
-    if study.strategy.sampler != "cmaes":
-        return
-    if len(study.objectives) > 1:
-        metrics = [objective.metric for objective in study.objectives]
-        raise StudyError(f"sampler cmaes needs a single objective, got {metrics}")
-    unordered = [f.name for f in study.space.factors if len(f.choices) > 1 and not f.ordered]
-    if unordered:
-        raise StudyError(f"sampler cmaes needs ordered factors only, got choices of {unordered}")
 
 
 @contextmanager
