@@ -34,9 +34,12 @@ Decay = Annotated[float, Rule("a number from 0 to below 1", lambda x: 0 <= x < 1
 Name = Annotated[
     str,
     Rule(
-        "1 to 200 printable characters without / and \\, and neither . nor ..",
+        "1 to 100 printable characters without / and \\, the first a letter, digit or _",
         lambda s: (
-            0 < len(s) <= 200 and s.isprintable() and not {*s} & {*"/\\"} and s.strip(".") != ""
+            1 <= len(s) <= 100
+            and s.isprintable()
+            and not {*s} & {*"/\\"}
+            and (s[0].isalnum() or s[0] == "_")
         ),
     ),
 ]

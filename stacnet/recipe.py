@@ -86,3 +86,8 @@ def check_fit(spec: NetworkSpec, protocol: Protocol, splits: Splits) -> None:
             f"batch_size must not exceed the training images, got {protocol.batch_size} "
             f"for {len(splits.train)} images"
         )
+    if protocol.crop_padding >= spec.input_size:
+        raise ValueError(
+            f"crop_padding must be less than the image (it reflects), got "
+            f"crop_padding={protocol.crop_padding} for {spec.input_size} pixels"
+        )
