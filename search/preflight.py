@@ -17,6 +17,7 @@ from search.store import Store
 from search.study import Resources, Study
 from stacnet.data.cache import open_cache
 from stacnet.data.images import data_folder, load
+from stacnet.fit import check_fit
 from stacnet.protocol import Prepared
 
 Node = Mapping[str, float]  # resource -> how much of it
@@ -46,8 +47,6 @@ def preflight(study: Study, *, address: str | None) -> None:
         ValueError: the data is not here or another one, network, recipe and data do not fit each
             other, no network meets the bounds, or this machine is too small; rule and value.
     """
-    from stacnet.recipe import check_fit
-
     if address is None and not _is_ray_up():
         _check_machine(study.resources)
     check_fit(study.space.base, study.protocol, load(study.protocol.data))

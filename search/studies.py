@@ -1,15 +1,14 @@
 """The named studies, and how a study is found, read from a file, and changed in single fields."""
 
 import difflib
-import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from search.space import Space
 from search.study import Exhaustive, Sampled, Study, study_from_json
+from search.study_file import study_from_file
 from stacnet.protocol import Digits, Protocol, ScaleSignal
 from stacnet.spec import resnet
 
@@ -86,7 +85,7 @@ def named_studies() -> dict[str, Callable[[], Study]]:
 
 
 def load_study(name: str) -> Study:
-    """A study by its name, or by `file.py:function`.
+    """A study by its name, or from `file.py:function`; the function may be left out if it is alone.
 
     Raises:
         ValueError: there is none of that name (the nearest are named), or the file does not give
@@ -95,9 +94,8 @@ def load_study(name: str) -> Study:
     studies = named_studies()
     if name in studies:
         return studies[name]()
-    if ".py:" in name:
-        file, _, function = name.rpartition(":")
-        return _from_file(Path(file), function)
+    if name.endswith(".py") or ".py:" in name:
+        return study_from_file(name)
     near = difflib.get_close_matches(name, studies, n=3, cutoff=0.3) or sorted(studies)
     raise ValueError(
         f"study must be a name (stac studies) or file.py:function, got {name}; "
@@ -136,26 +134,9 @@ def _known(name: str, place: Any, *, path: str) -> Any:
 
 
 def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
-
-
-def _from_file(path: Path, function: str) -> Study:
-    if not path.is_file():
-        raise ValueError(f"study file must exist, got {path}")
-    module_spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert module_spec is not None
-    assert module_spec.loader is not None
-    module = importlib.util.module_from_spec(module_spec)
-    try:
-        module_spec.loader.exec_module(module)
-        study = getattr(module, function)()
-    except Exception as error:
-        raise ValueError(
-            f"{path}:{function} must return a Study, got {type(error).__name__}: {error}"
-        ) from error
-    if not isinstance(study, Study):
-        raise ValueError(f"{path}:{function} must return a Study, got {type(study).__name__}")
-    return study
+    for read in (json.loads, float):  # float knows .5
+        try:
+            return read(text)
+        except (ValueError, RecursionError):
+            continue
+    return text
