@@ -14,7 +14,7 @@ from analysis.controls import map_with_controls
 from analysis.mapfile import map_to_parquet
 from analysis.picks import Family, Pick, Picks, make_pick
 from analysis.probeset import probe_set
-from analysis.rules import RULES, Rule, rule_scores
+from analysis.rules import RULES, rule_scores
 from search.rows import study_and_space_id
 from search.store import Store
 from search.study import Study
@@ -152,7 +152,7 @@ def rule_picks(
         make_pick(rule, "rule", rule_scores(rule, chart, among), among, cost_s=vanilla_s + look_s)
         for rule in RULES
     ]
-    primary = primary_rule(study)
+    primary = study.primary_rule
     for source, estimator, family in OTHER_MAPS:
         label = source if family == "control" else estimator
         cost_s = look_s + (vanilla_s if source == "trained" else 0.0)
@@ -160,15 +160,3 @@ def rule_picks(
             score_N = rule_scores(rule, chart, among, source=source, estimator=estimator)
             made.append(make_pick(f"{rule} on {label}", family, score_N, among, cost_s=cost_s))
     return made
-
-
-def primary_rule(study: Study) -> Rule:
-    """The rule that the study fixed before the search.
-
-    Raises:
-        ValueError: there is no such rule.
-    """
-    for rule in RULES:
-        if rule == study.primary_rule:
-            return rule
-    raise ValueError(f"primary_rule must be one of {RULES}, got {study.primary_rule!r}")

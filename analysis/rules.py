@@ -7,7 +7,7 @@ no attention is worth 0. The primary rule is fixed in the study before the searc
 """
 
 from collections.abc import Sequence
-from typing import Literal, assert_never, get_args
+from typing import assert_never, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from analysis.candidates import Candidates
 from analysis.classmap import ClassRepMap, Reading
 from analysis.classrepsim import Estimator
+from search.study import RuleName
 from stacnet.cost import cost
 
-Rule = Literal["R1", "R2", "R3", "R4", "R5", "R2+R5", "R6", "R7"]
+Rule = RuleName  # a study names its primary rule, so the names stand there
 RULES: tuple[Rule, ...] = get_args(Rule)
 Stages = tuple[tuple[Reading, ...], ...]  # per stage, coarse to fine
 

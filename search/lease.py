@@ -24,13 +24,8 @@ SOON = 0.125  # of the interval between two heartbeats
 class Clock:
     """Time of this machine, for waiting: only differences count."""
 
-    def monotonic(self) -> float:
-        """Seconds, from any start."""
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """Let them pass."""
-        time.sleep(seconds)
+    monotonic = staticmethod(time.monotonic)
+    sleep = staticmethod(time.sleep)
 
 
 @dataclass(frozen=True, kw_only=True)

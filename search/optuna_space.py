@@ -12,9 +12,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.cells import Outcome
-from search.errors import StudyError
 from search.space import Space
-from search.study import Sampled, SamplerName, Study
+from search.study import Sampled, SamplerName
 
 Params = dict[str, int | str]
 
@@ -116,7 +115,7 @@ def make_sampler(strategy: Sampled, *, known: int) -> optuna.samplers.BaseSample
         known: results it starts from; a resumed search draws other numbers than a fresh one.
     """
     arguments = sampler_arguments(strategy)
-    seed = strategy.sampler_seed + 7919 * known
+    seed = (strategy.sampler_seed + 7919 * known) % 2**32  # what numpy takes
     if strategy.sampler in ("qmc", "cmaes", "gp"):
         arguments["warn_independent_sampling"] = False
     return _class(strategy.sampler)(seed=seed, **arguments)
@@ -171,23 +170,6 @@ def verdict(
     if curves and len(metrics) == 1:
         return TrialState.PRUNED, [], curves[0]
     return TrialState.FAIL, [], ()
-
-
-def check_sampler(study: Study) -> None:
-    """Refuse a sampler that cannot do what the study asks.
-
-    Raises:
-        StudyError: the rule, then the value.
-    """
-    assert isinstance(study.strategy, Sampled)
-    if study.strategy.sampler != "cmaes":
-        return
-    if len(study.objectives) > 1:
-        metrics = [objective.metric for objective in study.objectives]
-        raise StudyError(f"sampler cmaes needs a single objective, got {metrics}")
-    unordered = [f.name for f in study.space.factors if len(f.choices) > 1 and not f.ordered]
-    if unordered:
-        raise StudyError(f"sampler cmaes needs ordered factors only, got choices of {unordered}")
 
 
 @contextmanager

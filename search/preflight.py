@@ -1,218 +1,175 @@
-"""What can be wrong with a node, found before hours are spent; each thing is one line."""
+"""Before anything starts and a byte is written: would this study run, here or on these nodes?"""
 
 import os
-import platform
-import socket
-import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
 
-from search.errors import StorageError
-from search.rows import code_commit
-from search.storage import Storage
-from search.study import Study
-from stacnet.data.images import load
-from stacnet.protocol import DataSpec, Prepared
+import yaml
 
-PACKAGES = ("torch", "torchvision", "ray", "optuna", "pyarrow", "numpy", "stacnet")
-ANSWER_S = 120.0  # a node's first answer includes importing torch
+from search.errors import StudyError
+from search.manifest import LARGEST, is_bounded, meets_bounds
+from search.ray_session import lent_cpus
+from search.status import status
+from search.store import Store
+from search.study import Resources, Study
+from stacnet.data.cache import open_cache
+from stacnet.data.images import data_folder, load
+from stacnet.fit import check_fit
+from stacnet.protocol import Prepared
+
+Node = Mapping[str, float]  # resource -> how much of it
+BOOTSTRAP = "~/ray_bootstrap_config.yaml"  # what `ray up` leaves on the head it starts
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing that was looked at.
+def pinned(study: Study) -> Study:
+    """The study with the checksum of the prepared data that this machine has.
+
+    Raises:
+        ValueError: the data is not here.
+    """
+    data = study.protocol.data
+    if not isinstance(data, Prepared) or data.checksum:
+        return study
+    data = replace(data, checksum=open_cache(data_folder() / data.name).checksum)
+    return replace(study, protocol=replace(study.protocol, data=data))
+
+
+def preflight(study: Study, *, address: str | None) -> None:
+    """Refuse what cannot be trained: everything that can be known without Ray.
 
     Args:
-        about: what.
-        ok: whether a search can do with it.
-        text: what was found; the rule first if it is not ok.
+        address: Ray cluster that is going to be used; None for this machine.
+
+    Raises:
+        ValueError: the data is not here or another one, network, recipe and data do not fit each
+            other, no network meets the bounds, or this machine is too small; rule and value.
     """
+    if address is None and not _is_ray_up():
+        _check_machine(study.resources)
+    check_fit(study.space.base, study.protocol, load(study.protocol.data))
+    if is_bounded(study) and not _leaves_a_network(study):
+        space = study.space
+        raise StudyError(
+            f"bounds must leave at least one network, got max_params_ratio="
+            f"{space.max_params_ratio} max_macs_ratio={space.max_macs_ratio}"
+        )
 
-    about: str
-    ok: bool
-    text: str
 
+def admitted(store: Store, study: Study, *, address: str | None) -> Study:
+    """The study as this store has it or will have it: with its data pinned, and able to run.
 
-@dataclass(frozen=True, kw_only=True)
-class NodeFacts:
-    """What one machine says of itself.
-
-    Args:
-        hostname: its name.
-        versions: of Python, packages, and the commit of the code.
-        asks_for_token: whether its Ray asks for the cluster's token.
-        sees_probe: whether it reads what the driver wrote to the storage.
-        storage_error, data_error: why it cannot use them; empty if it can.
+    Raises:
+        ValueError: another study is here; or as for `preflight`.
     """
+    if store.exists():
+        store.begin(study)  # refuses another one, writes nothing
+        return ready(store, address=address)
+    study = pinned(study)
+    preflight(study, address=address)
+    return study
 
-    hostname: str
-    versions: dict[str, str]
-    asks_for_token: bool
-    sees_probe: bool
-    storage_error: str
-    data_error: str
 
+def ready(store: Store, *, address: str | None) -> Study:
+    """The stored study, if it can go on; one that owes nothing may be told so anywhere.
 
-def node_facts(out: str | None, probe: str, data: DataSpec | None) -> NodeFacts:
-    """Look at this machine: run on each node.
-
-    Args:
-        out: address of the study's folder; None looks at no storage.
-        probe: name of a file that the driver wrote there; this machine writes one beside it.
-        data: what the study learns; None on machines that run no trials.
+    Raises:
+        ValueError: as for `preflight`.
     """
-    sees, error = _use_storage(out, probe) if out is not None else (True, "")
-    return NodeFacts(
-        hostname=socket.gethostname(),
-        versions=installed(),
-        asks_for_token=os.environ.get("RAY_AUTH_MODE", "").lower() == "token",
-        sees_probe=sees,
-        storage_error=error,
-        data_error=_data_error(data),
-    )
+    study = store.study()
+    try:
+        preflight(study, address=address)
+    except ValueError:
+        now = status(store)
+        if now.missing or now.running:
+            raise
+    return study
 
 
-def node_findings(study: Study | None, out: str | None, *, is_cluster: bool) -> Iterator[Finding]:
-    """Look at every node of the Ray that this process is connected to.
-
-    Args:
-        study: what is going to run; None looks at the machines only.
-        out: where its rows will lie.
-        is_cluster: whether others can reach this Ray, so that it must ask for a token.
-    """
+def look_at_nodes(study: Study, *, address: str | None) -> None:
+    """`check_devices` on the Ray this process is connected to; a line on stderr if it must wait."""
     import ray
 
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    yield from _device_findings(nodes, study)
-    probe = f"doctor-{uuid.uuid4().hex}"
-    storage = Storage(out) if out is not None else None
-    if storage:
-        storage.write(probe, b"driver")
-    try:
-        answers = [_ask(node, storage, probe, study) for node in nodes]
-        for node, answer in zip(nodes, answers, strict=True):
-            yield from _judged(node, answer, storage, probe, is_cluster=is_cluster)
-    finally:
-        for name in storage.names() if storage else ():
-            if storage and name.startswith(probe):
-                storage.delete(name)
+    types = None if address is None else node_types(Path(BOOTSTRAP).expanduser())
+    line = check_devices(study, [node["Resources"] for node in ray.nodes() if node["Alive"]], types)
+    if line:
+        print(line, file=sys.stderr, flush=True)
 
 
-def token_finding(address: str | None) -> Finding | None:
-    """Whether a driver here can show the cluster's token; None without a cluster."""
-    from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
+def check_devices(study: Study, nodes: Sequence[Node], types: Sequence[Node] | None) -> str:
+    """Refuse resources that no node can ever give.
 
-    if address is None:
-        return None
-    if AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
-        return Finding(about="token", ok=True, text="there")
-    text = "missing: a cluster wants its token, got none in RAY_AUTH_TOKEN or ~/.ray/auth_token"
-    return Finding(about="token", ok=False, text=text)
+    Args:
+        nodes: CPUs and GPUs of each node that is there.
+        types: of each kind of node that an autoscaler may start; empty where that is not known;
+            None without autoscaler.
 
+    Returns:
+        A line for the user if only a node that is not there yet could give them, else nothing.
 
-def installed() -> dict[str, str]:
-    """Versions of what results depend on, and the commit of the code."""
-    found = {"python": platform.python_version(), "code": code_commit() or "unknown"}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "missing"
-    return found
-
-
-def _ask(node: dict[str, Any], storage: Storage | None, probe: str, study: Study | None) -> Any:
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    there = NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
-    remote = ray.remote(node_facts).options(  # type: ignore[attr-defined]
-        num_cpus=0, max_retries=0, scheduling_strategy=there
-    )
-    has_trials = node["Resources"].get("CPU", 0) + node["Resources"].get("GPU", 0) > 0
-    data = study.protocol.data if study and has_trials else None
-    return remote.remote(storage and storage.address, probe, data)
-
-
-def _judged(
-    node: dict[str, Any], answer: Any, storage: Storage | None, probe: str, *, is_cluster: bool
-) -> Iterator[Finding]:
-    """What the node said, held against this machine."""
-    import ray
-    from ray.exceptions import RayError
-
-    try:
-        facts: NodeFacts = ray.get(answer, timeout=ANSWER_S)
-    except RayError as error:
-        text = f"must answer, got {str(error).strip().splitlines()[-1]}"
-        yield Finding(about=f"node {node['NodeManagerHostname']}", ok=False, text=text)
-        return
-    faults = {
-        "versions": _version_fault(facts.versions),
-        "storage": _storage_fault(facts, storage, probe) if storage else "",
-        "data": f"cache missing: {facts.data_error}" if facts.data_error else "",
-        "token": "" if facts.asks_for_token or not is_cluster else OPEN,
-    }
-    for about, fault in faults.items():
-        yield Finding(about=f"{about} on {facts.hostname}", ok=not fault, text=fault or "fit")
-
-
-OPEN = "must be asked for (RAY_AUTH_MODE=token before `ray start`), got a cluster open to anybody"
-
-
-def _version_fault(theirs: dict[str, str]) -> str:
-    here = installed()
-    differing = [
-        f"{name} {theirs.get(name)} (here {here[name]})"
-        for name in here
-        if theirs.get(name) != here[name]
-    ]
-    return f"must equal the driver's, got {', '.join(differing)}" if differing else ""
-
-
-def _storage_fault(facts: NodeFacts, storage: Storage, probe: str) -> str:
-    if facts.storage_error:
-        return f"not usable: {facts.storage_error}"
-    if facts.sees_probe and storage.exists(f"{probe}-{facts.hostname}"):
-        return ""
-    return (
-        f"not shared: this machine and the driver must see the same files in {storage.address}, "
-        "got different ones; use a shared folder or s3://"
-    )
-
-
-def _use_storage(out: str, probe: str) -> tuple[bool, str]:
-    """Whether the driver's file is seen, and why the storage cannot be used, if so."""
-    try:
-        storage = Storage(out)
-        sees = storage.exists(probe)
-        storage.write(f"{probe}-{socket.gethostname()}", b"node")
-    except (StorageError, OSError) as error:
-        return False, " ".join(str(error).split())
-    return sees, ""
-
-
-def _data_error(data: DataSpec | None) -> str:
-    if not isinstance(data, Prepared):
-        return ""  # embedded or procedural data come with the code
-    try:
-        load(data)
-    except (ValueError, OSError) as error:
-        return " ".join(str(error).split())
-    return ""
-
-
-def _device_findings(nodes: list[dict[str, Any]], study: Study | None) -> Iterator[Finding]:
-    """GPUs may be on some nodes only: a head that runs no trials needs none."""
-    if study is None:
-        return
+    Raises:
+        StudyError: what is wanted, and the largest there is.
+    """
     wanted = study.resources
-    have = [(n["Resources"].get("CPU", 0), n["Resources"].get("GPU", 0)) for n in nodes]
-    total = f"{sum(c for c, _ in have):g} CPUs and {sum(g for _, g in have):g} GPUs"
-    each = f"each trial wants {wanted.cpus} CPUs and {wanted.gpus:g} GPUs"
-    ok = any(cpus >= wanted.cpus and gpus >= wanted.gpus for cpus, gpus in have)
-    no_gpu = wanted.gpus > 0 and not any(gpus for _, gpus in have)
-    text = f"no GPU: {each}" if no_gpu else f"no node is large enough: {each}"
-    yield Finding(about="devices", ok=ok, text=total if ok else f"{text}, got {total}")
+    if any(_holds(node, wanted) for node in nodes):
+        return ""
+    want = f"cpus={wanted.cpus} gpus={wanted.gpus:g}"
+    if types is None or (not any(_holds(node, wanted) for node in types if node) and all(types)):
+        raise StudyError(
+            f"a trial must fit one node, got {want}; there are {_listed([*nodes, *(types or ())])}"
+        )
+    return f"waiting for a node that a trial ({want}) fits; there are {_listed(nodes)}"
+
+
+def node_types(config: Path) -> list[Node] | None:
+    """What the nodes that a cluster file describes would have; None if there is no such file."""
+    try:
+        types = yaml.safe_load(config.read_text())["available_node_types"]
+        return [
+            {name: float(number) for name, number in (kind.get("resources") or {}).items()}
+            for kind in types.values()
+            if kind.get("max_workers", 1)
+        ]
+    except FileNotFoundError:
+        return None
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError):
+        return [{}]  # an autoscaler, and nothing is known of it
+
+
+def _check_machine(wanted: Resources) -> None:
+    cpus = lent_cpus() or os.cpu_count() or 1
+    if wanted.cpus > cpus:
+        raise StudyError(f"cpus of a trial must be at most the {cpus} here, got cpus={wanted.cpus}")
+    if wanted.gpus:
+        import torch
+
+        gpus = torch.cuda.device_count()
+        if wanted.gpus > gpus:
+            raise StudyError(
+                f"gpus of a trial must be at most the {gpus} here, got gpus={wanted.gpus:g}"
+            )
+
+
+def _is_ray_up() -> bool:
+    """Whether this process uses a Ray already: its nodes count, not this machine."""
+    ray = sys.modules.get("ray")
+    return ray is not None and ray.is_initialized()
+
+
+def _leaves_a_network(study: Study) -> bool:
+    """Whether some network meets the bounds; looks no further than a manifest would."""
+    from stacnet.cost import price
+
+    return any(meets_bounds(study, price(spec)) for _, spec in islice(study.space, LARGEST))
+
+
+def _holds(node: Node, wanted: Resources) -> bool:
+    return node.get("CPU", 0) >= wanted.cpus and node.get("GPU", 0) >= wanted.gpus
+
+
+def _listed(nodes: Sequence[Node]) -> str:
+    """Each kind of node once: the CPUs and GPUs of it."""
+    kinds = dict.fromkeys((node.get("CPU", 0), node.get("GPU", 0)) for node in nodes if node)
+    return ", ".join(f"nodes of {cpus:g} CPUs {gpus:g} GPUs" for cpus, gpus in kinds) or "none"

@@ -68,7 +68,7 @@ def ray_session(address: str | None, *, complain: Complain = lambda error: None)
         "runtime_env": runtime_env(address),
     }
     if address is None:
-        with _private(complain, num_cpus=_lent_cpus(), **common):
+        with _private(complain, num_cpus=lent_cpus(), **common):
             yield
         return
     try:
@@ -203,7 +203,7 @@ def _environment(folder: str) -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def _lent_cpus() -> int | None:
+def lent_cpus() -> int | None:
     """Cores that trials may use; None for all.
 
     Raises:

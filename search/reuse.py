@@ -1,16 +1,36 @@
 """Finished cells of another store count in this one, when they were trained the same way."""
 
+from dataclasses import replace
+
 import pyarrow as pa
 
 from search.cells import Key
 from search.errors import StudyError
-from search.manifest import Manifest
+from search.manifest import LARGEST, Manifest
 from search.rows import study_and_space_id
 from search.schema import CELLS, EPOCHS
 from search.store import KEY, Store
-from search.study import Study
+from search.study import Sampled, Study, first_difference
 
 COSTLESS = ("wait_s", "wall_s", "device_s", "wasted_device_s")  # spent there, not here
+
+
+def check_source(source: Store, study: Study) -> None:
+    """Refuse cells that could not count here, before a study begins with them.
+
+    Raises:
+        StudyError: the other store holds no study or one that trains in another way (the field is
+            named), or the space is too large to list.
+    """
+    other = source.study()
+    same = replace(other, protocol=study.protocol)
+    difference = first_difference(other, same) or first_difference(same, other)
+    if difference:
+        raise StudyError(f"reuse needs cells of the same protocol, got another {difference}")
+    if study.space.size() > LARGEST and isinstance(study.strategy, Sampled):
+        raise StudyError(
+            f"reuse needs a space small enough to list, got {study.space.size()} points"
+        )
 
 
 def reuse(
@@ -19,14 +39,8 @@ def reuse(
     """Copy complete cells that this study wants and does not have; how many.
 
     They are marked `suggested_by = reuse:<study>`, with the effort of this study, which is none.
-
-    Raises:
-        StudyError: the other store holds no study, or the space is too large to list.
     """
-    if manifest is None:
-        raise StudyError(
-            f"reuse needs a space small enough to list, got {study.space.size()} points"
-        )
+    assert manifest is not None  # see `check_source`
     origin = source.study().study_id
     study_id, space_id = study_and_space_id(study)
     points = dict(zip(manifest.network_ids, manifest.points, strict=True))

@@ -21,9 +21,10 @@ from search.ledger import History, Ledger, begun_cells
 from search.losses import account_for
 from search.manifest import load_or_make
 from search.plan import Plan, make_plan
+from search.preflight import admitted, look_at_nodes, preflight, ready
 from search.progress import Progress, Tally
 from search.pruner import make_pruner, stored_curves
-from search.reuse import reuse
+from search.reuse import check_source, reuse
 from search.signals import ending
 from search.status import status
 from search.store import Store
@@ -76,13 +77,15 @@ def search(
         warm_start: file of networks that a sampled study tries first.
 
     Raises:
-        StudyError: another driver is at work, the folder holds another study, the storage fails.
+        ValueError: the study cannot be trained here, another driver is at work, the folder holds
+            another study, the storage fails.
     """
     store, points = Store(out), None
     if warm_start:
         points = warm_points(Path(warm_start).read_bytes(), study.space, source=warm_start)
-    if store.exists():
-        store.begin(study)  # refuses another one before anything is touched
+    study = admitted(store, study, address=options.address)
+    if reuse_from:
+        check_source(Store(reuse_from), study)
     with _driving(store) as lease:
         store.begin(study)
         if points:
@@ -100,7 +103,7 @@ def resume(out: str | Path, *, options: Options) -> Summary:
         StudyError: there is no study, another driver is at work, the storage fails.
     """
     store = Store(out)
-    store.study()
+    ready(store, address=options.address)
     with _driving(store) as lease:
         return _run(store, lease, options)
 
@@ -113,6 +116,7 @@ def extend(out: str | Path, *, trials: int, promote: int = 0, options: Options) 
     """
     store = Store(out)
     with_more_trials(store, trials=trials, promote=promote)  # refuses before it takes the lease
+    preflight(store.study(), address=options.address)
     with _driving(store) as lease:
         extras = with_more_trials(store, trials=trials, promote=promote)
         write_extras(store.storage, extras)
@@ -129,6 +133,7 @@ def finalists(out: str | Path, *, options: Options) -> Summary:
     now = status(store)
     if now.missing or now.running:
         raise StudyError(f"finalists need a finished search, got {now.missing} cells missing")
+    preflight(store.study(), address=options.address)
     with _driving(store) as lease:
         write_extras(store.storage, with_finalists(store))
         return _run(store, lease, options)
@@ -196,6 +201,7 @@ def _carry_out(desk: Desk, options: Options) -> None:
     with ray_session(options.address, complain=complain):
         if options.budget_s is not None:
             desk.deadline = time.monotonic() + options.budget_s
+        look_at_nodes(desk.study, address=options.address)
         try:
             run_slots(desk, trainable=options.trainable)
         except Exception as error:  # what Ray says when its processes are gone

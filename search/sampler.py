@@ -19,7 +19,6 @@ from search.manifest import Manifest, is_bounded, meets_bounds
 from search.optuna_space import (
     MEMORY,
     FlatSpace,
-    check_sampler,
     describe,
     fits_a_model,
     generation_mark,
@@ -60,9 +59,6 @@ class AskTell:
         manifest: the networks that may be chosen; None for a space too large to list.
         known: cells with outcomes in order of completion, and begun ones with None.
         first: points to try before the sampler is asked.
-
-    Raises:
-        StudyError: the sampler cannot do what the study asks.
     """
 
     def __init__(
@@ -74,9 +70,9 @@ class AskTell:
         first: Iterable[int] = (),
     ) -> None:
         assert isinstance(study.strategy, Sampled)
-        check_sampler(study)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._plan, self._study, self._manifest = study.strategy, study, manifest
+        self._concurrency = study.strategy.concurrency or 2
         self._flat = FlatSpace(study.space)
         self._metrics = [objective.metric for objective in study.objectives]
         self._first = list(dict.fromkeys(first))[::-1]

@@ -4,13 +4,25 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Literal
 
-from stacnet.attention_spec import AttentionKind, AttentionSpec
+from stacnet.attention_spec import (
+    AttentionKind,
+    AttentionSpec,
+    Fuse,
+    Norm,
+    Padding,
+    Placement,
+    Pool,
+    Position,
+    Upsample,
+)
+from stacnet.fields import Count, Rule, check_fields
 from stacnet.spec import NetworkSpec, check_scale_fits
 
-Scale = int | Literal["off", "native"]
+Scale = Count | Literal["off", "native"]
 Scales = tuple[tuple[Scale, ...], ...]  # one tuple of choices per stage
+Ratio = Annotated[float, Rule("a number of at least 1 (vanilla's own)", lambda x: x >= 1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +36,7 @@ class Factor:
     """
 
     name: str
-    choices: tuple[Scale | str | tuple[int, ...], ...]
+    choices: tuple[int | str | tuple[int, ...], ...]
     ordered: bool
 
 
@@ -39,28 +51,30 @@ class Space:
         base: the vanilla network.
         scales: per stage, the scales it may take: a number of cells per side, `native`, or `off`.
         kinds ... placements: settings shared by all stages that carry attention.
-        max_params_ratio, max_macs_ratio: bounds on cost against vanilla, None for none.
+        max_params_ratio, max_macs_ratio: bounds on cost against vanilla, None for none; gates
+            only add, so that nothing is below 1.
 
     Raises:
         ValueError: a scale does not fit its stage's map, a factor is empty, base has attention.
     """
 
     base: NetworkSpec
-    scales: tuple[tuple[Scale, ...], ...]
+    scales: Scales
     kinds: tuple[AttentionKind, ...] = ("stac",)
-    kernels: tuple[int, ...] = (3,)
-    reductions: tuple[int, ...] = (16,)
-    pools: tuple[Literal["avg", "max", "both"], ...] = ("avg",)
-    upsamples: tuple[Literal["nearest", "bilinear"], ...] = ("nearest",)
-    fuses: tuple[Literal["mul", "mul_res", "affine"], ...] = ("mul",)
-    paddings: tuple[Literal["zeros", "reflect", "circular"], ...] = ("zeros",)
-    norms: tuple[Literal["none", "batch"], ...] = ("none",)
-    positions: tuple[Literal["post", "mid"], ...] = ("post",)
-    placements: tuple[Literal["all", "last"] | tuple[int, ...], ...] = ("all",)
-    max_params_ratio: float | None = None
-    max_macs_ratio: float | None = None
+    kernels: tuple[Count, ...] = (3,)
+    reductions: tuple[Count, ...] = (16,)
+    pools: tuple[Pool, ...] = ("avg",)
+    upsamples: tuple[Upsample, ...] = ("nearest",)
+    fuses: tuple[Fuse, ...] = ("mul",)
+    paddings: tuple[Padding, ...] = ("zeros",)
+    norms: tuple[Norm, ...] = ("none",)
+    positions: tuple[Position, ...] = ("post",)
+    placements: tuple[Placement, ...] = ("all",)
+    max_params_ratio: Ratio | None = None
+    max_macs_ratio: Ratio | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.base != self.base.vanilla:
             raise ValueError(f"base of a space must be vanilla, got {self.base.attention}")
         if len(self.scales) != len(self.base.blocks):
@@ -77,7 +91,19 @@ class Space:
                 raise ValueError(
                     f"choices must be distinct and not empty, got {factor.name}={factor.choices}"
                 )
-        self.spec(0)  # refuses a kernel or reduction that cannot be
+        self._check_choices()
+
+    def _check_choices(self) -> None:
+        """Build each choice once, in a network with attention wherever there can be: specs refuse.
+
+        What makes a choice impossible is itself and its stage, never another choice.
+        """
+        present = [next((s for s in scales if s != "off"), "off") for scales in self.scales]
+        start = [scales.index(scale) for scales, scale in zip(self.scales, present, strict=True)]
+        digits = (*start, *(0 for _ in self.factors[len(start) :]))
+        for place, factor in enumerate(self.factors):
+            for digit in range(len(factor.choices)):
+                self.spec(self.index((*digits[:place], digit, *digits[place + 1 :])))
 
     @cached_property
     def factors(self) -> tuple[Factor, ...]:

@@ -1,21 +1,33 @@
 """The named studies, and how a study is found, read from a file, and changed in single fields."""
 
 import difflib
-import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from search.space import Space
 from search.study import Exhaustive, Sampled, Study, study_from_json
+from search.study_file import study_from_file
 from stacnet.protocol import Digits, Protocol, ScaleSignal
 from stacnet.spec import resnet
 
+# Seconds of one core that a cell of the named studies takes: measured on a 2-core Xeon (2.x GHz),
+# 2026-11. A count of operations would not tell: networks this small wait for memory and calls.
+CELL_CORE_S = {
+    "demo-patch": 6.0,
+    "demo-wide": 10.0,
+    "digits": 2.0,
+    "digits-tpe": 2.0,
+    "layouts-2": 5.0,
+    "layouts-4": 6.0,
+    "layouts-8": 20.0,
+}
+
 
 def digits() -> Study:
-    """STAC scale per stage of a ResNet-8 on real digits: 27 networks, all of them."""
+    """The scale of attention per stage, on real digits: all of a small space."""
     return Study(
         name="digits",
         space=Space(
@@ -29,12 +41,12 @@ def digits() -> Study:
 
 
 def digits_tpe() -> Study:
-    """The same space, sampled by Optuna's TPE."""
+    """The space of digits, sampled by Optuna's TPE instead of all of it."""
     return replace(digits(), name="digits-tpe", strategy=Sampled(sampler="tpe", trials=16))
 
 
 def layouts(grid: int, *, kernels: tuple[int, ...]) -> Study:
-    """Where a gate must look to see layouts on a grid x grid: 16 networks, 2 seeds.
+    """At which scale a gate sees layouts of so many cells per side.
 
     A cell is 8 pixels, twice the stride of the last stage, so that no position leaks through
     the sampling of strided 1x1 convolutions.
@@ -63,30 +75,30 @@ def layouts(grid: int, *, kernels: tuple[int, ...]) -> Study:
 
 
 def demo_patch() -> Study:
-    """The demo's first net: its receptive field is smaller than a cell, so attention can help."""
+    """A net that sees less than one cell of the layout: attention helps (demo)."""
     return replace(layouts(4, kernels=(1, 1, 1)), name="demo-patch")
 
 
 def demo_wide() -> Study:
-    """The demo's second net: it sees the whole layout, so attention has nothing to add."""
+    """A net that sees the whole layout: attention has nothing to add (demo)."""
     return replace(layouts(4, kernels=(3, 3, 3)), name="demo-wide")
 
 
 def named_studies() -> dict[str, Callable[[], Study]]:
-    """Name -> function that gives the study."""
+    """Name -> function that gives the study; its docstring's first line says what it is for."""
     return {
         "demo-patch": demo_patch,
         "demo-wide": demo_wide,
         "digits": digits,
         "digits-tpe": digits_tpe,
-        "layouts-2": lambda: layouts(2, kernels=(1, 1, 1)),
-        "layouts-4": lambda: layouts(4, kernels=(1, 1, 1)),
-        "layouts-8": lambda: layouts(8, kernels=(1, 1, 1)),
+        "layouts-2": partial(layouts, 2, kernels=(1, 1, 1)),
+        "layouts-4": partial(layouts, 4, kernels=(1, 1, 1)),
+        "layouts-8": partial(layouts, 8, kernels=(1, 1, 1)),
     }
 
 
 def load_study(name: str) -> Study:
-    """A study by its name, or by `file.py:function`.
+    """A study by its name, or from `file.py:function`; the function may be left out if it is alone.
 
     Raises:
         ValueError: there is none of that name (the nearest are named), or the file does not give
@@ -95,9 +107,8 @@ def load_study(name: str) -> Study:
     studies = named_studies()
     if name in studies:
         return studies[name]()
-    if ".py:" in name:
-        file, _, function = name.rpartition(":")
-        return _from_file(Path(file), function)
+    if name.endswith(".py") or ".py:" in name:
+        return study_from_file(name)
     near = difflib.get_close_matches(name, studies, n=3, cutoff=0.3) or sorted(studies)
     raise ValueError(
         f"study must be a name (stac studies) or file.py:function, got {name}; "
@@ -136,26 +147,9 @@ def _known(name: str, place: Any, *, path: str) -> Any:
 
 
 def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
-
-
-def _from_file(path: Path, function: str) -> Study:
-    if not path.is_file():
-        raise ValueError(f"study file must exist, got {path}")
-    module_spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert module_spec is not None
-    assert module_spec.loader is not None
-    module = importlib.util.module_from_spec(module_spec)
-    try:
-        module_spec.loader.exec_module(module)
-        study = getattr(module, function)()
-    except Exception as error:
-        raise ValueError(
-            f"{path}:{function} must return a Study, got {type(error).__name__}: {error}"
-        ) from error
-    if not isinstance(study, Study):
-        raise ValueError(f"{path}:{function} must return a Study, got {type(study).__name__}")
-    return study
+    for read in (json.loads, float):  # float knows .5
+        try:
+            return read(text)
+        except (ValueError, RecursionError):
+            continue
+    return text

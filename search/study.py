@@ -2,24 +2,55 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
-
+from search.errors import StudyError
 from search.space import Space
+from stacnet.fields import (
+    Count,
+    Fraction,
+    Name,
+    Rule,
+    Seed,
+    Whole,
+    check_fields,
+    from_plain,
+)
 from stacnet.protocol import Protocol
 
 SamplerName = Literal["random", "qmc", "tpe", "gp", "nsga2", "cmaes"]
 Metric = Literal["val_acc", "val_loss", "macs", "params", "latency_s"]
+RuleName = Literal["R1", "R2", "R3", "R4", "R5", "R2+R5", "R6", "R7"]  # see analysis/rules.py
+Seeds = Annotated[
+    tuple[Seed, ...],
+    Rule(
+        "one or more distinct whole numbers from 0 to 2**63 - 1",
+        lambda seeds: 0 < len(seeds) == len(set(seeds)),
+    ),
+]
+SamplerSeed = Annotated[int, Rule("a whole number from 0 to 2**31 - 1", lambda n: 0 <= n < 2**31)]
+Devices = Annotated[
+    float,
+    Rule(
+        "0, a share of one from 0.0001 in steps of 0.0001, or a whole number",
+        lambda x: x >= 0 and (x == round(x, 4) if x <= 1 else x == int(x)),
+    ),
+]
+LARGEST_EXHAUSTIVE = 10_000_000  # points: listing them takes minutes
+# What a study may leave open, and what stands for that: the stored study's choice then holds.
+LEFT_OPEN: dict[str, Any] = {"strategy.concurrency": None, "protocol.data.checksum": ""}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exhaustive:
     """Every distinct network of the space, each with every seed, in a seeded shuffled order."""
 
-    shuffle_seed: int = 0
+    shuffle_seed: Seed = 0
     kind: Literal["exhaustive"] = "exhaustive"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,39 +62,69 @@ class Sampled:
         trials: how many distinct networks; `stac extend` raises it.
         scheduler: what may stop a network early.
         sampler_seed: of the sampler.
-        concurrency: trials asked for before the first is told; None for as many as there are slots.
+        concurrency: networks asked for before the first is told; None for as many as can be
+            trained at once where the study runs.
     """
 
     sampler: SamplerName = "tpe"
-    trials: int = 100
+    trials: Count = 100
     scheduler: Literal["none", "asha", "median"] = "none"
-    sampler_seed: int = 0
-    concurrency: int | None = None
+    sampler_seed: SamplerSeed = 0
+    concurrency: Count | None = None
     kind: Literal["sampled"] = "sampled"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
-    """One thing to optimise. Accuracies are shares, latency is seconds per image."""
+    """One thing to optimise: accuracy (a share) upwards, all others downwards.
+
+    Latency is seconds per image. The direction is said so that a study reads without this file.
+    """
 
     metric: Metric = "val_acc"
     direction: Literal["maximize", "minimize"] = "maximize"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        good = "maximize" if self.metric == "val_acc" else "minimize"
+        if self.direction != good:
+            raise ValueError(
+                f"direction of {self.metric} must be {good}, got direction={self.direction!r}"
+            )
+
+
+Objectives = Annotated[
+    tuple[Objective, ...],
+    Rule(
+        "one or more objectives of distinct metrics",
+        lambda goals: 0 < len(goals) == len({goal.metric for goal in goals}),
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
     """What one trial holds: CPU cores (= torch threads) and a share of a GPU."""
 
-    cpus: int = 1
-    gpus: float = 0.0
+    cpus: Count = 1
+    gpus: Devices = 0.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finalists:
     """Fresh seeds for the best networks and the picks, run by `stac finalists`."""
 
-    top: int = 10
-    seeds: tuple[int, ...] = (100, 101, 102, 103, 104)
+    top: Whole = 10
+    seeds: Seeds = (100, 101, 102, 103, 104)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,29 +145,59 @@ class Study:
         max_attempts: how often a crashing cell is tried before it is given up.
     """
 
-    name: str
+    name: Name
     space: Space
     protocol: Protocol
-    seeds: tuple[int, ...] = (0,)
+    seeds: Seeds = (0,)
     strategy: Exhaustive | Sampled = field(default_factory=Exhaustive)
-    objectives: tuple[Objective, ...] = (Objective(),)
+    objectives: Objectives = (Objective(),)
     resources: Resources = field(default_factory=Resources)
     finalists: Finalists = field(default_factory=Finalists)
-    primary_rule: str = "R2+R5"
-    margin: float = 0.003
-    max_attempts: int = 3
+    primary_rule: RuleName = "R2+R5"
+    margin: Fraction = 0.003
+    max_attempts: Count = 3
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        both = sorted({*self.seeds} & {*self.finalists.seeds})
+        if both:
+            raise StudyError(
+                f"finalists.seeds must be fresh ones, none of the seeds, got {both[0]} in both"
+            )
+        match self.strategy:
+            case Sampled():
+                self._check_sampler(self.strategy)
+            case Exhaustive() if self.space.size() > LARGEST_EXHAUSTIVE:
+                raise StudyError(
+                    f"an exhaustive space must have at most {LARGEST_EXHAUSTIVE:,} points, "
+                    f"got {self.space.size():,}"
+                )
+
+    def _check_sampler(self, strategy: Sampled) -> None:
+        metrics = [objective.metric for objective in self.objectives]
+        if strategy.scheduler != "none" and metrics != ["val_acc"]:
+            raise StudyError(
+                f"scheduler {strategy.scheduler} needs val_acc as its only objective (it ranks "
+                f"unfinished networks by one curve), got {metrics}"
+            )
+        if strategy.sampler != "cmaes":
+            return
+        if len(metrics) > 1:
+            raise StudyError(f"sampler cmaes needs a single objective, got {metrics}")
+        unordered = [f.name for f in self.space.factors if len(f.choices) > 1 and not f.ordered]
+        if unordered:
+            raise StudyError(
+                f"sampler cmaes needs ordered factors only, got choices of {unordered}"
+            )
 
     def to_json(self) -> str:
         """Canonical JSON."""
-        return json.dumps(_ADAPTER.dump_python(self, mode="json"), sort_keys=True, indent=1)
+        return json.dumps(asdict(self), sort_keys=True, indent=1)
 
     @property
     def study_id(self) -> str:
         """16 hex digits; equal for equal studies."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
-
-
-_ADAPTER = TypeAdapter(Study)  # pydantic stands at the JSON boundary only
 
 
 def study_from_json(text: str | bytes, *, source: str) -> Study:
@@ -120,17 +211,19 @@ def study_from_json(text: str | bytes, *, source: str) -> Study:
         ValueError: file, field, rule and value.
     """
     try:
-        study = _ADAPTER.validate_json(text)
-    except ValidationError as error:
-        raise ValueError(f"{source}: {_first(error)}") from None
-    unknown = _unknown_field(json.loads(text), json.loads(study.to_json()), path="")
-    if unknown:
-        raise ValueError(f"{source}: {unknown}: no such field")
-    return study
+        plain = json.loads(text)
+        if not isinstance(plain, dict):
+            raise ValueError(f"a study must be a JSON object, got {type(plain).__name__}")
+        return from_plain(Study, plain)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{source}: {error}") from None
 
 
 def first_difference(old: Study, new: Study) -> str | None:
-    """The first field in which two studies differ, as `path: old -> new`, or None."""
+    """The first field in which two studies differ, as `path: old -> new`, or None.
+
+    What the new one leaves open (`LEFT_OPEN`) is no difference.
+    """
     return _difference(json.loads(old.to_json()), json.loads(new.to_json()), path="")
 
 
@@ -141,29 +234,6 @@ def _difference(old: Any, new: Any, *, path: str) -> str | None:
             if found:
                 return found
         return None
-    return None if old == new else f"{path}: {old} -> {new}"
-
-
-def _unknown_field(given: Any, known: Any, *, path: str) -> str | None:
-    """The first field that was given but that reading dropped."""
-    if isinstance(given, list) and isinstance(known, list):
-        pairs = [(f"{path}[{i}]", g, k) for i, (g, k) in enumerate(zip(given, known, strict=False))]
-    elif isinstance(given, dict) and isinstance(known, dict):
-        names = {key: f"{path}.{key}" if path else key for key in given}
-        missing = [names[key] for key in given if key not in known]
-        if missing:
-            return missing[0]
-        pairs = [(names[key], given[key], known[key]) for key in given]
-    else:
+    if old == new or (path in LEFT_OPEN and new == LEFT_OPEN[path]):
         return None
-    found = (_unknown_field(g, k, path=name) for name, g, k in pairs)
-    return next((name for name in found if name), None)
-
-
-def _first(error: ValidationError) -> str:
-    """Field, rule and value of the first fault; our own errors have said the value already."""
-    detail = error.errors()[0]
-    where = ".".join(str(part) for part in detail["loc"]) or "study"
-    if detail["type"] == "value_error":
-        return f"{where}: {detail['msg'].removeprefix('Value error, ')}"
-    return f"{where}: {detail['msg']}, got {detail['input']!r}"
+    return f"{path}: {old} -> {new}"

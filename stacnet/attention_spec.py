@@ -4,6 +4,8 @@ from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
+from stacnet.fields import is_whole
+
 AttentionKind = Literal["stac", "se", "ge", "scconv"]
 Pool = Literal["avg", "max", "both"]
 Upsample = Literal["nearest", "bilinear"]
@@ -74,15 +76,14 @@ class AttentionSpec:
                 raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
         for name in ("scale", "kernel", "reduction"):
             value = getattr(self, name)
-            if not isinstance(value, int) and not (name == "scale" and value is None):
-                raise ValueError(f"{name} must be a whole number, got {name}={value!r}")
-        if self.scale is not None and self.scale < 1:
-            raise ValueError(f"scale must be at least 1, got scale={self.scale}")
-        if self.kernel < 1 or self.kernel % 2 == 0:
-            raise ValueError(f"kernel must be odd and at least 1, got kernel={self.kernel}")
-        if self.reduction < 1:
-            raise ValueError(f"reduction must be at least 1, got reduction={self.reduction}")
-        if self.placement not in ("all", "last") and not isinstance(self.placement, tuple):
+            if not is_whole(value, 1) and not (name == "scale" and value is None):
+                raise ValueError(
+                    f"{name} must be a whole number of at least 1, got {name}={value!r}"
+                )
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel must be odd, got kernel={self.kernel}")
+        is_numbers = isinstance(self.placement, tuple) and all(is_whole(n) for n in self.placement)
+        if not is_numbers and self.placement not in ("all", "last"):
             raise ValueError(
                 f"placement must be all, last or a tuple of block numbers, got {self.placement!r}"
             )

@@ -1,4 +1,4 @@
-"""The training recipe as functions: optimiser, learning rate, loss, precision, and what it fits.
+"""The training recipe as functions: optimiser, learning rate, loss and precision.
 
 Shapes: B images, K classes.
 """
@@ -11,9 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stacnet.data.augment import Batch
-from stacnet.data.images import Splits
 from stacnet.protocol import Protocol
-from stacnet.spec import NetworkSpec
 
 
 def optimizer(network: nn.Module, protocol: Protocol) -> torch.optim.SGD:
@@ -67,22 +65,3 @@ def has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-
-
-def check_fit(spec: NetworkSpec, protocol: Protocol, splits: Splits) -> None:
-    """Refuse a network, a recipe and data that do not belong together.
-
-    Raises:
-        ValueError: the rule that is broken, then the values.
-    """
-    wanted = (splits.classes, *splits.train.shape)
-    got = (spec.classes, spec.in_channels, spec.input_size, spec.input_size)
-    if got != wanted:
-        raise ValueError(
-            f"network must have the data's classes, channels, height and width {wanted}, got {got}"
-        )
-    if protocol.batch_size > len(splits.train):
-        raise ValueError(
-            f"batch_size must not exceed the training images, got {protocol.batch_size} "
-            f"for {len(splits.train)} images"
-        )

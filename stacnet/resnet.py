@@ -147,10 +147,17 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
     for in_gate in (False, True):
         for name, module in modules:
             if (".attention." in f"{name}.") == in_gate:
-                _initialise_one(module, generator, fan="fan_in" if in_gate else "fan_out")
+                known = _initialise_one(module, generator, fan="fan_in" if in_gate else "fan_out")
+                own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+                if own and not known:  # it would keep whatever was in its memory
+                    raise ValueError(
+                        f"a layer with parameters must have a rule in _initialise_one, got "
+                        f"{name}: {type(module).__name__}"
+                    )
 
 
-def _initialise_one(module: nn.Module, generator: torch.Generator, *, fan: str) -> None:
+def _initialise_one(module: nn.Module, generator: torch.Generator, *, fan: str) -> bool:
+    """Whether there is a rule for this kind of layer."""
     match module:
         case nn.Conv2d():
             nn.init.kaiming_normal_(
@@ -170,7 +177,8 @@ def _initialise_one(module: nn.Module, generator: torch.Generator, *, fan: str) 
         case STAC():
             module.reset_strength()
         case _:
-            pass
+            return False
+    return True
 
 
 def _attention(spec: NetworkSpec, stage: int, index: int) -> tuple[nn.Module, bool]:

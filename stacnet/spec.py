@@ -16,6 +16,7 @@ from stacnet.attention_spec import (
     hidden_channels,
     live_dict,
 )
+from stacnet.fields import is_whole
 
 __all__ = [
     "LIVE_FIELDS",
@@ -83,15 +84,22 @@ class NetworkSpec:
     attention: tuple[Attention, ...] = ()
 
     def __post_init__(self) -> None:
+        _check_whole_numbers("blocks", self.blocks)
         num_stages = len(self.blocks)
         object.__setattr__(self, "kernels", self.kernels or (3,) * num_stages)
         object.__setattr__(self, "attention", self.attention or (None,) * num_stages)
         for name, choices in (("block", get_args(Block)), ("stem", get_args(Stem))):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
-        for name in ("blocks", "widths", "kernels"):
+        for name in ("widths", "kernels"):
             _check_whole_numbers(name, getattr(self, name))
-        _check_whole_numbers("sizes", (self.input_size, self.in_channels, self.classes))
+        for name in ("input_size", "in_channels", "classes"):
+            if not is_whole(value := getattr(self, name), 1):
+                raise ValueError(
+                    f"{name} must be a whole number of at least 1, got {name}={value!r}"
+                )
+        if not all(one is None or isinstance(one, AttentionSpec) for one in self.attention):
+            raise ValueError(f"attention must be AttentionSpec or None, got {self.attention}")
         for name in ("widths", "kernels", "attention"):
             if len(getattr(self, name)) != num_stages:
                 raise ValueError(
@@ -206,7 +214,7 @@ def check_scale_fits(spec: NetworkSpec, stage: int, scale: int | None) -> None:
 
 
 def _check_whole_numbers(name: str, numbers: tuple[int, ...]) -> None:
-    if not numbers or not all(isinstance(n, int) and n >= 1 for n in numbers):
+    if not isinstance(numbers, tuple) or not numbers or not all(is_whole(n, 1) for n in numbers):
         raise ValueError(f"{name} must be whole numbers of at least 1, got {name}={numbers}")
 
 

@@ -20,6 +20,7 @@ from stacnet.data.augment import Scaling, augment
 from stacnet.data.feed import Feed
 from stacnet.data.images import ImageSet, Splits
 from stacnet.evaluate import batch_sums, mean_of
+from stacnet.fit import check_fit
 from stacnet.learner import Learner
 from stacnet.protocol import EpochResult, Protocol
 from stacnet.spec import NetworkSpec
@@ -59,7 +60,7 @@ class Trainer:
         device: str = "cpu",
         threads: int = 1,
     ) -> None:
-        recipe.check_fit(spec, protocol, splits)
+        check_fit(spec, protocol, splits)
         torch.set_num_threads(threads)
         self.results: list[EpochResult] = []
         self._protocol, self._splits, self._seed = protocol, splits, seed

@@ -9,6 +9,7 @@ from stacnet.attention_spec import LIVE_FIELDS, Placement
 from stacnet.protocol import DataSpec, Digits, Prepared, ScaleSignal
 from stacnet.spec import NetworkSpec, resnet
 
+SHAPE_FLAGS = ("input_size", "in_channels", "classes")
 GATE_FLAGS = ("kernel", "reduction", "pool", "upsample", "fuse", "padding", "norm", "position")
 PLURALS = {
     "kernel": "kernels",
@@ -32,15 +33,18 @@ def network_spec(flags: NetworkFlags) -> NetworkSpec:
     return one_network_space(flags).spec(0)
 
 
-def one_network_space(flags: NetworkFlags) -> Space:
-    """The space that holds just the network the flags name."""
+def one_network_space(flags: NetworkFlags, **data: int) -> Space:
+    """The space that holds just the network the flags name.
+
+    Args:
+        data: `input_size`, `in_channels` and `classes`, as far as no flag says another.
+    """
+    shape = data | {n: v for n in SHAPE_FLAGS if (v := getattr(flags, n)) is not None}
     vanilla = resnet(
         flags.depth,
         width=flags.width,
         stem=flags.stem,
-        input_size=flags.input_size,
-        in_channels=flags.in_channels,
-        classes=flags.classes,
+        **shape,
         kernels=_integers("stage-kernels", flags.stage_kernels),
     )
     gate: dict[str, Any] = {n: v for n in GATE_FLAGS if (v := getattr(flags, n)) is not None}

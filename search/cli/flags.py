@@ -19,12 +19,12 @@ class NetworkFlags:
     """inner channels of the first stage; 64, or 16 for three stages"""
     stem: Literal["s1", "s2", "imagenet"] = "s1"
     """3x3 stride 1; 7x7 stride 2; 7x7 stride 2 and max-pool"""
-    input_size: int = 64
-    """side of the image, pixels"""
-    in_channels: int = 3
-    """channels of the image"""
-    classes: int = 1000
-    """number of logits"""
+    input_size: int | None = None
+    """side of the image, pixels; 64, or that of the data (train)"""
+    in_channels: int | None = None
+    """channels of the image; 3, or those of the data (train)"""
+    classes: int | None = None
+    """number of logits; 1000, or that of the data (train)"""
     stage_kernels: str | None = None
     """convolutions of each stage, 3 or 1 (patch-limited), such as 3,1,1"""
     attention: Literal["none", "stac", "se", "ge", "scconv"] | None = None

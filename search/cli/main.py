@@ -35,9 +35,12 @@ def run(command: c.Command) -> int:
             from search.cli import analysis
 
             return analysis.run(command)
+        case c.Studies():
+            from search.cli import studies
+
+            return studies.run(command)
         case (
-            c.Studies()
-            | c.Search()
+            c.Search()
             | c.Resume()
             | c.Extend()
             | c.Finalists()

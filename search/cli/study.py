@@ -1,11 +1,7 @@
-"""`stac studies | search | resume | extend | finalists | compact | repair | export | doctor`."""
+"""`stac search | resume | extend | finalists | compact | repair | export | doctor`."""
 
-import json
 import sys
-from typing import Any, assert_never
-
-from rich.console import Console
-from rich.table import Table
+from typing import assert_never
 
 from search import run as engine
 from search.cli import study_commands as c
@@ -14,12 +10,10 @@ from search.repair import repair
 from search.rows import code_facts
 from search.run import Options, Summary
 from search.store import Store
-from search.studies import load_study, named_studies, override
-from search.study import Exhaustive, Study
+from search.studies import load_study, override
 
 StudyCommand = (
-    c.Studies
-    | c.Search
+    c.Search
     | c.Resume
     | c.Extend
     | c.Finalists
@@ -34,8 +28,6 @@ StudyCommand = (
 def run(command: StudyCommand) -> int:
     """Run one of these commands; returns the exit code."""
     match command:
-        case c.Studies():
-            _studies(command)
         case c.Search() | c.Resume() | c.Extend() | c.Finalists():
             _say(
                 _carry_out(command),
@@ -102,44 +94,6 @@ def _say(summary: Summary, folder: str) -> None:
         print(f"finished: {done}; look with: stac status {folder}")
     else:
         print(f"stopped: {summary.reason}; go on with: stac resume {folder}")
-
-
-def _studies(command: c.Studies) -> None:
-    facts = [study_facts(make()) for make in named_studies().values()]
-    if command.json:
-        print(json.dumps(facts))
-        return
-    table = Table("study", "networks", "cells", "training", "about", box=None)
-    for fact in facts:
-        table.add_row(
-            fact["study"],
-            f"{fact['networks']}",
-            f"{fact['cells']}",
-            f"{fact['training_macs']:.1e} MACs",
-            fact["about"],
-        )
-    Console().print(table)
-
-
-def study_facts(study: Study) -> dict[str, Any]:
-    """Size of a study, and what its trainings cost: three forward passes an image and epoch."""
-    from stacnet.cost import cost
-    from stacnet.data.images import load
-
-    networks = len(study.space.first_index)
-    if not isinstance(study.strategy, Exhaustive):
-        networks = min(networks, study.strategy.trials)
-    images = len(load(study.protocol.data).train) * study.protocol.epochs
-    base = cost(study.space.base)
-    cells = networks * len(study.seeds)
-    return {
-        "study": study.name,
-        "networks": networks,
-        "cells": cells,
-        "training_macs": 3.0 * cells * images * base.macs,
-        "about": f"ResNet-{study.space.base.depth}, {base.params:,} parameters, "
-        f"{study.protocol.data.kind}, {study.strategy.kind}",
-    }
 
 
 def _export(command: c.Export) -> None:

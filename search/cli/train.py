@@ -1,6 +1,8 @@
 """`stac train`: one network as a study of one cell, trained in this process, without Ray."""
 
+import os
 import threading
+from dataclasses import replace
 
 import torch
 from rich.console import Console
@@ -10,14 +12,17 @@ from search.cellrun import CellRun
 from search.cells import Job
 from search.cli.commands import Train
 from search.cli.flag_values import assignments, data_spec, one_network_space
+from search.cli.flags import NetworkFlags
 from search.lease import Lease
 from search.ledger import History, Ledger, begun_cells
 from search.losses import account_for
 from search.plan import make_plan
+from search.preflight import admitted
+from search.ray_session import lent_cpus
 from search.signals import ending
 from search.store import Store
 from search.studies import override
-from search.study import Resources, Study
+from search.study import Finalists, Resources, Study
 from stacnet.data.images import Splits, load
 from stacnet.protocol import Protocol
 from stacnet.train import Trainer
@@ -31,12 +36,9 @@ def run(command: Train) -> int:
     Raises:
         ValueError: network, recipe and data do not fit, or the folder holds another study.
     """
-    study = _study(command)
-    splits = load(study.protocol.data)
-    Trainer(study.space.spec(0), study.protocol, splits)  # what does not fit is refused here
     store = Store(command.out)
-    if store.exists():
-        store.begin(study)
+    study = admitted(store, _study(command), address=None)
+    splits = load(study.protocol.data)
     lease = Lease(store.storage)
     try:
         store.begin(study)
@@ -48,17 +50,25 @@ def run(command: Train) -> int:
 
 
 def _study(command: Train) -> Study:
-    study = Study(
+    changes = {f"protocol.{n}": v for n, v in assignments(command.recipe.override).items()}
+    protocol = Protocol(data=data_spec(command.recipe.data))
+    cpus = min(torch.get_num_threads(), lent_cpus() or os.cpu_count() or 1)
+    fresh = Finalists()
+    blank = Study(
         name="train",
-        space=one_network_space(command.network),
-        protocol=Protocol(data=data_spec(command.recipe.data)),
+        space=one_network_space(NetworkFlags(depth=8)),
+        protocol=protocol,
         seeds=(command.seed,),
-        resources=Resources(
-            cpus=torch.get_num_threads(), gpus=1.0 if torch.cuda.is_available() else 0.0
-        ),
+        finalists=replace(fresh, seeds=tuple(s for s in fresh.seeds if s != command.seed)),
+        resources=Resources(cpus=cpus, gpus=1.0 if torch.cuda.is_available() else 0.0),
     )
-    changes = assignments(command.recipe.override)
-    return override(study, {f"protocol.{name}": value for name, value in changes.items()})
+    study = override(blank, changes)
+    splits = load(study.protocol.data)  # what the flags leave open is the data's
+    channels, size, _ = splits.train.shape
+    space = one_network_space(
+        command.network, classes=splits.classes, in_channels=channels, input_size=size
+    )
+    return replace(study, space=space)
 
 
 def _finish(store: Store, study: Study, splits: Splits, lease: Lease) -> str:

@@ -1,0 +1,57 @@
+"""`stac studies`: what each named study is for, how large it is, and how long it takes here."""
+
+import inspect
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from search.cli.study_commands import Studies
+from search.ray_session import lent_cpus
+from search.studies import CELL_CORE_S, named_studies
+from search.study import Sampled, Study
+
+
+def run(command: Studies) -> int:
+    """Print the table; 0."""
+    cores = lent_cpus() or os.cpu_count() or 1
+    facts = [study_facts(make, cores=cores) for make in named_studies().values()]
+    if command.json:
+        print(json.dumps(facts))
+        return 0
+    table = Table("study", "networks", "cells", "time", "for", box=None)
+    for fact in facts:
+        sizes = f"{fact['networks']}", f"{fact['cells']}", rough(fact["hours"])
+        table.add_row(fact["study"], *sizes, fact["about"])
+    Console().print(table)
+    print(f"A cell is one training; time is a rough one on {cores} cores here.")
+    return 0
+
+
+def rough(hours: float) -> str:
+    """`~ 3 min`, or `~ 2.5 h`."""
+    return f"~ {hours:.1f} h" if hours >= 1 else f"~ {max(round(60 * hours), 1)} min"
+
+
+def study_facts(make: Callable[[], Study], *, cores: int) -> dict[str, Any]:
+    """Size of a named study, and the hours it takes on so many cores of the kind in `CELL_CORE_S`.
+
+    A cell has one core; the start of Ray and what follows a search is not in it.
+    """
+    study = make()
+    networks = len(study.space.first_index)
+    if isinstance(study.strategy, Sampled):
+        networks = min(networks, study.strategy.trials)
+    cells = networks * len(study.seeds)
+    waves = -(-cells * study.resources.cpus // cores)
+    text = inspect.getdoc(getattr(make, "func", make)) or ""
+    return {
+        "study": study.name,
+        "networks": networks,
+        "cells": cells,
+        "hours": waves * CELL_CORE_S[study.name] / 3600,
+        "about": text.splitlines()[0],
+    }
