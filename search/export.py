@@ -25,7 +25,7 @@ Row = dict[str, Any]
 Shown = dict[str, int | str]
 
 PER_STAGE = ("kind", "kernel", "reduction")  # one choice in a space, a column for each stage
-ATTRIBUTES = ("network_id", "params", "macs", "suggested_by")  # equal for all own seeds
+ATTRIBUTES = ("params", "macs", "suggested_by")  # equal for all own seeds
 OFF, MIXED = "off", "mixed"  # what null means: no attention, or stages that differ
 
 
@@ -168,7 +168,7 @@ def _trial(
         distributions=distributions,
         values=[fmean(row[c] for row in complete) for c in columns] if complete else None,
         intermediate_values=dict(enumerate(means, start=1)),
-        user_attrs=_attributes(attempts, complete, columns) | _per_seed(rows, columns),
+        user_attrs=_per_seed(rows, columns) | _attributes(attempts, complete, columns),
     )
     times = [_local(row[name]) for row in attempts for name in ("started_at", "ended_at")]
     known = [time for time in times if time] or [trial.datetime_start]
@@ -183,28 +183,26 @@ def _columns(study: Study) -> list[str]:
 def _attributes(attempts: list[Row], complete: list[Row], columns: list[str]) -> Row:
     """What a reader of the dashboard sees of a network beside its parameters and values."""
     found: Row = {}
+    if len(complete) > 1:
+        found |= {f"{column} SD": stdev(row[column] for row in complete) for column in columns}
     for name in ATTRIBUTES:
         known = [row[name] for row in attempts if row[name] is not None]
         found |= {name: known[0]} if known else {}
-    found["device_s"] = sum(row["device_s"] or 0.0 for row in attempts)
-    if len(complete) > 1:
-        found |= {f"{column} SD": stdev(row[column] for row in complete) for column in columns}
-    return found
+    return found | {"device_s": sum(row["device_s"] or 0.0 for row in attempts)}
 
 
 def _per_seed(rows: list[Row], columns: list[str]) -> Row:
     """Results of each seed, those of finalists too, and how it ended if not complete."""
-    found: Row = {}
-    for row in sorted(rows, key=lambda row: row["seed"]):
-        if not row["is_canonical"]:
-            continue
-        seed = f"seed {row['seed']}"
+    counted = sorted((row for row in rows if row["is_canonical"]), key=lambda row: row["seed"])
+    found: Row = {"network_id": rows[0]["network_id"]}
+    for row in counted:
         if row["status"] != "complete":
             cause = (row["status"], row["error_type"], row["error_text"])
-            found[seed] = ": ".join(text for text in cause if text)
-        for column in dict.fromkeys((*columns, "test_acc_last")):
+            found[f"seed {row['seed']}"] = ": ".join(text for text in cause if text)
+    for column in dict.fromkeys((*columns, "test_acc_last")):
+        for row in counted:
             if row[column] is not None:
-                found[f"{column} {seed}"] = row[column]
+                found[f"{column} seed {row['seed']}"] = row[column]
     return found
 
 
