@@ -12,6 +12,7 @@ from search.compact import BATCH, Merger, merge_all, merge_loose
 from search.driver import Desk
 from search.errors import StudyError
 from search.extras import (
+    finalist_cells,
     read_extras,
     warm_points,
     with_finalists,
@@ -23,7 +24,7 @@ from search.ledger import History, Ledger, begun_cells
 from search.losses import account_for
 from search.manifest import load_or_make
 from search.plan import Plan, make_plan
-from search.progress import Progress, Tally
+from search.progress import Progress, Tally, opening, say
 from search.pruner import make_pruner, stored_curves
 from search.reuse import reuse
 from search.status import status
@@ -165,7 +166,11 @@ def _run(store: Store, lease: Lease, options: Options) -> Summary:
     desk = _desk(store, study, lease, history=history, plan=plan)
     if not desk.owes():
         return Summary(finished=True, ended=0, reason="")
-    tally = _tally(store, study, history, plan)
+    ended = len(history.final(study.max_attempts))
+    tally = Tally.of(store, study, total=plan.total, ended=ended)
+    if options.progress:
+        fresh = len(finalist_cells(study, extras, None))
+        say(opening(study, total=plan.total, fresh=fresh, ended=ended, address=store.address))
     with ExitStack() as stack:
         merger = Merger(store)
         desk.watchers.append(merger)
@@ -186,9 +191,13 @@ def _run(store: Store, lease: Lease, options: Options) -> Summary:
 
 def _carry_out(desk: Desk, options: Options) -> None:
     from search.ray_session import ray_session
-    from search.tuner import run_shard
+    from search.tuner import run_shard, slots
 
+    if options.progress:
+        say(f"joining Ray at {options.address} ..." if options.address else "starting Ray here ...")
     with ray_session(options.address), _signals(desk):
+        if options.progress:
+            say(f"training {slots(desk.study.resources)} at a time")
         if options.budget_s is not None:
             desk.deadline = time.monotonic() + options.budget_s
         while not desk.reason and desk.owes():
@@ -215,13 +224,6 @@ def _desk(store: Store, study: Study, lease: Lease, *, history: History, plan: P
         pruner=make_pruner(study, curves),
         watchers=[],
     )
-
-
-def _tally(store: Store, study: Study, history: History, plan: Plan) -> Tally:
-    objective = study.objectives[0]
-    tally = Tally(objective=objective, total=plan.total)
-    tally.ended = len(history.final(study.max_attempts))
-    return tally
 
 
 @contextmanager
