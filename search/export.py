@@ -88,11 +88,11 @@ def shown_columns(space: Space) -> list[str]:
 
 def shown(row: Row, columns: Iterable[str]) -> Shown:
     """A network's values as stored; `off` where there is no attention, `mixed` where it differs."""
-    has_attention = any(row[f"s{stage}_kind"] for stage in range(1, MAX_STAGES + 1))
+    has_attention = any(row.get(f"s{stage}_kind") for stage in range(1, MAX_STAGES + 1))
     values: Shown = {}
     for name in columns:
         null = MIXED if has_attention and not name.startswith("s") else OFF
-        values[name] = null if row[name] is None else row[name]
+        values[name] = null if row.get(name) is None else row[name]
     return values
 
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from search.cells import FINAL, METRICS, Cell, Job
 from search.store import KEY, Store
 from search.study import Study
+from search.watcher import Watcher
 
 LINE_EVERY_S = 10.0
 
@@ -94,7 +95,7 @@ class Tally:
         return "  ".join(parts)
 
 
-class Progress:
+class Progress(Watcher):
     """Shows a tally while a search runs; one of its watchers."""
 
     def __init__(self, tally: Tally) -> None:
@@ -106,12 +107,6 @@ class Progress:
         if self._console.is_terminal:
             self._live = Live(self._bar(), console=self._console, auto_refresh=False)
             self._live.start()
-
-    def began(self, job: Job) -> None:
-        """A worker has it; the tick tells how many run."""
-
-    def reported(self, job: Job, epochs: list[dict[str, Any]]) -> None:
-        """Epochs are not shown."""
 
     def ended(self, job: Job, status: str, report: dict[str, Any]) -> None:
         """An attempt ended."""

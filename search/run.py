@@ -21,6 +21,7 @@ from search.extras import (
 )
 from search.lease import Lease
 from search.ledger import History, Ledger, begun_cells
+from search.loggers import make_loggers
 from search.losses import account_for
 from search.manifest import load_or_make
 from search.plan import Plan, make_plan
@@ -175,6 +176,9 @@ def _run(store: Store, lease: Lease, options: Options) -> Summary:
         merger = Merger(store)
         desk.watchers.append(merger)
         stack.callback(merger.close)
+        for logger in make_loggers(options.loggers, store=store, study=study):
+            desk.watchers.append(logger)
+            stack.callback(logger.close)
         if options.progress:
             progress = Progress(tally)
             desk.watchers.append(progress)
@@ -201,7 +205,7 @@ def _carry_out(desk: Desk, options: Options) -> None:
         if options.budget_s is not None:
             desk.deadline = time.monotonic() + options.budget_s
         while not desk.reason and desk.owes():
-            run_shard(desk, trainable=options.trainable, loggers=options.loggers)
+            run_shard(desk, trainable=options.trainable)
 
 
 def _history(store: Store, study: Study, lease: Lease) -> History:

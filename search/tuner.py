@@ -18,7 +18,6 @@ from ray.tune.stopper import NoopStopper
 from search.cells import Job
 from search.driver import Desk
 from search.errors import StudyError
-from search.loggers import keep_tensorboard, make_loggers
 from search.losses import Loss
 from search.rows import network_columns
 from search.study import Resources
@@ -136,12 +135,11 @@ class Ender(tune.Stopper):
         return NoopStopper, ()
 
 
-def run_shard(desk: Desk, *, trainable: type[CellTrainable], loggers: tuple[str, ...] = ()) -> None:
+def run_shard(desk: Desk, *, trainable: type[CellTrainable]) -> None:
     """One Tune run of at most `SHARD` trials, in a folder of its own that is removed."""
     os.environ.update(ENVIRONMENT)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a lost trial is the desk's affair
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(pending_trials(desk))
-    extra = make_loggers(loggers, project=desk.study.name)
     folder = tempfile.mkdtemp(prefix="stac-tune-")
     try:
         tuner = tune.Tuner(
@@ -157,14 +155,13 @@ def run_shard(desk: Desk, *, trainable: type[CellTrainable], loggers: tuple[str,
                 name="run",
                 storage_path=folder,
                 stop=Ender(desk),
-                callbacks=[Teller(desk), *extra],
+                callbacks=[Teller(desk)],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=0),
                 verbose=0,
             ),
         )
         tuner.fit()
-        keep_tensorboard(folder, desk.store)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
