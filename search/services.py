@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,10 +89,8 @@ class MLflow:
     def __init__(self, store: Store, *, project: str) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # of 7: minutes
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(REACH_S))
-        import mlflow
-
-        self._address, self._mlflow = store.address, mlflow
-        self._client = mlflow.MlflowClient()
+        self._address, self._mlflow = store.address, import_module("mlflow")
+        self._client = self._mlflow.MlflowClient()
         found = self._client.get_experiment_by_name(project)
         self._experiment = found.experiment_id if found else self._client.create_experiment(project)
         self._runs: dict[str, str] = {}
@@ -143,12 +142,10 @@ class WandB:
     """Runs of a project; its environment variables say where and how (`WANDB_MODE`)."""
 
     def __init__(self, store: Store, *, project: str) -> None:
-        import wandb
-
-        self._address, self._project, self._wandb = store.address, project, wandb
+        self._address, self._project, self._wandb = store.address, project, import_module("wandb")
         self._runs: dict[str, Any] = {}
         if os.environ.get("WANDB_MODE", "online") == "online":
-            wandb.login(verify=True, timeout=REACH_S)
+            self._wandb.login(verify=True, timeout=REACH_S)
 
     def begin(self, run: "Run") -> None:
         """The run of that id, which goes on if the server has it."""
