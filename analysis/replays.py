@@ -15,12 +15,14 @@ from analysis.compare import compare
 from analysis.comparison import Comparison
 from analysis.replay import Replay, Step, simulate, summarise
 from analysis.tabulated import Tabulated, tabulated
+from analysis.telling import Tell, counted, quietly
 from search.pruner import Never, make_pruner
 from search.store import Store
 from search.strategy import Listed
 from search.study import Sampled, SamplerName, Study
 
 MOST_TRIALS = 200  # of a simulated search
+CHUNKS = 20  # of runs for each process: so often is told how far it is
 _ADAPTER = TypeAdapter(tuple[Replay, ...])  # pydantic stands at the JSON boundary only
 FILE = "replays.json"
 
@@ -40,11 +42,13 @@ class Simulation:
         runs: simulated searches, each from its own seed.
         concurrency: trials at once on the virtual clock.
         workers: processes that simulate.
+        tell: is told of each simulated search.
     """
 
     runs: int = 200
     concurrency: int = 1
     workers: int = 1
+    tell: Tell = quietly
 
 
 DEFAULTS = Simulation()
@@ -64,12 +68,14 @@ def replay(
         first: points that are tried before the sampler is asked.
     """
     run = partial(sampled_run, table, sampler, tuple(first), plan.concurrency)
-    if plan.workers == 1:
-        made = [run(seed) for seed in range(plan.runs)]
-    else:
-        with ProcessPoolExecutor(plan.workers, mp_context=get_context("spawn")) as pool:
-            made = list(pool.map(run, range(plan.runs), chunksize=-(-plan.runs // plan.workers)))
     name = f"{sampler} after the pick" if first else sampler
+    watch = partial(counted, text=f"searches by {name}", total=plan.runs, tell=plan.tell)
+    if plan.workers == 1:
+        made = list(watch(map(run, range(plan.runs))))
+    else:
+        pieces = CHUNKS * plan.workers
+        with ProcessPoolExecutor(plan.workers, mp_context=get_context("spawn")) as pool:
+            made = list(watch(pool.map(run, range(plan.runs), chunksize=-(-plan.runs // pieces))))
     return summarise(name, made, concurrency=plan.concurrency, best=target.best, pick=target.pick)
 
 

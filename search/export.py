@@ -120,7 +120,7 @@ def _networks(store: Store, protocol_id: str) -> dict[str, list[Row]]:
     unused = {"spec_json", "versions", "code_commit"}
     names = [name for name in CELLS.names if name not in unused]
     table = store.cells(names, all_attempts=True)
-    table = table.filter(pc.equal(table["protocol_id"], protocol_id))
+    table = table.filter(pc.field("protocol_id") == protocol_id)
     found: dict[str, list[Row]] = defaultdict(list)
     for row in table.to_pylist():
         found[row["network_id"]].append(row)
@@ -171,8 +171,9 @@ def _trial(
         user_attrs=_per_seed(rows, columns) | _attributes(attempts, complete, columns),
     )
     times = [_local(row[name]) for row in attempts for name in ("started_at", "ended_at")]
-    known = [time for time in times if time] or [trial.datetime_start]
-    trial.datetime_start, trial.datetime_complete = min(known), max(known)
+    known = [time for time in times if time]
+    if known:  # else the time of the export
+        trial.datetime_start, trial.datetime_complete = min(known), max(known)
     return trial
 
 
