@@ -31,6 +31,7 @@ OFF, MIXED = "off", "mixed"  # what null means: no attention, or stages that dif
 
 def export_csv(store: Store, folder: str | Path) -> list[Path]:
     """Write `cells.csv` (all attempts, `is_canonical` filled in) and `epochs.csv`; their paths."""
+    store.study()  # refuses a folder without one before anything is written
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     tables = {"cells.csv": store.cells(all_attempts=True), "epochs.csv": store.epochs()}

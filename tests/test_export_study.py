@@ -180,3 +180,6 @@ def test_an_export_writes_over_nothing(tmp_path: Path) -> None:
             export_optuna(store, file)
     assert (tmp_path / "mine").read_text() == "mine"
     assert len(export_csv(store, tmp_path / "csv" / "deep")) == 2
+    with pytest.raises(StudyError, match=r"must hold study\.json"):
+        export_csv(Store(tmp_path / "nothing"), tmp_path / "other")
+    assert not (tmp_path / "other").exists()

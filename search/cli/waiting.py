@@ -66,7 +66,8 @@ class Waiting:
         self._timer.cancel()
         with self._lock:
             self._shown = True  # a timer that fires now comes too late
-            self._bar.stop()
+            if self._bar.live.is_started:
+                self._bar.stop()
 
     def _show(self) -> None:
         with self._lock:
