@@ -1,7 +1,9 @@
 """From a study's trained vanilla networks to map and picks; results of the search are not read."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import count
 
 import torch
 from torch import nn
@@ -9,12 +11,13 @@ from torch import nn
 from analysis.baselines import baseline_picks
 from analysis.candidates import Candidates, candidates
 from analysis.classmap import ClassRepMap, Place
-from analysis.classrepsim import Estimator
+from analysis.classrepsim import Estimator, ProbeSet
 from analysis.controls import map_with_controls
 from analysis.mapfile import map_to_parquet
 from analysis.picks import Family, Pick, Picks, make_pick
 from analysis.probeset import probe_set
 from analysis.rules import RULES, rule_scores
+from analysis.telling import Tell, quietly
 from search.rows import study_and_space_id
 from search.store import Store
 from search.study import Study
@@ -45,13 +48,18 @@ class Vanilla:
 
 
 def predict(
-    store: Store, *, images: int = 1000, device: torch.device | None = None
+    store: Store,
+    *,
+    images: int = 1000,
+    device: torch.device | None = None,
+    tell: Tell = quietly,
 ) -> tuple[ClassRepMap, Picks]:
     """Look at the study's vanilla networks; write map.parquet and picks.json into its folder.
 
     Args:
         images: probe images, from the validation split.
         device: where the forward passes run; the CPU by default.
+        tell: is told of each pass of the images through a network.
 
     Raises:
         ValueError: the store holds no weights of the vanilla network.
@@ -61,7 +69,7 @@ def predict(
     splits = load(study.protocol.data)
     found = vanilla_networks(store, study)
     started = time.perf_counter()
-    probes = probe_set(splits, images=images, device=device)
+    probes = _told(probe_set(splits, images=images, device=device), tell, networks=len(found))
     chart = map_with_controls(
         [
             (v.network.to(device), build(study.space.base, seed=v.seed + UNTRAINED).to(device))
@@ -73,6 +81,7 @@ def predict(
         scales=map_scales(study),
     )
     look_s = time.perf_counter() - started
+    tell("scoring networks by every rule", 0, 0)
     among = candidates(study.space)
     vanilla_s = sum(v.device_s for v in found)
     made = rule_picks(study, chart, among, vanilla_s=vanilla_s, look_s=look_s)
@@ -92,6 +101,20 @@ def predict(
     store.storage.write("map.parquet", map_to_parquet(chart))
     store.storage.write("picks.json", picks.to_json().encode())
     return chart, picks
+
+
+def _told(probes: ProbeSet, tell: Tell, *, networks: int) -> ProbeSet:
+    """Each pass is told of: of the pixels, and per network trained, calibrating, untrained."""
+    total, passes = 3 * networks + 1, count(1)
+
+    def batches() -> Iterator[torch.Tensor]:
+        number = next(passes)
+        tell("looking at networks", number - 1, total)
+        yield from probes.batches()
+        if number == total:
+            tell("judging the map", 0, 0)
+
+    return replace(probes, batches=batches)
 
 
 def places(spec: NetworkSpec) -> list[Place]:

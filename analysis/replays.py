@@ -1,6 +1,6 @@
 """Any sampler replayed on a study's own results, with and without the pick as its first trial."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -14,6 +14,7 @@ from analysis.compare import compare
 from analysis.comparison import Comparison
 from analysis.replay import Replay, Step, simulate, summarise
 from analysis.tabulated import Tabulated, tabulated
+from analysis.telling import Tell, counted, quietly
 from search.errors import StoreError
 from search.pruner import Never, make_pruner
 from search.signals import end_with_parent
@@ -22,6 +23,7 @@ from search.strategy import Listed
 from search.study import Sampled, SamplerName, Study
 
 MOST_TRIALS = 200  # of a simulated search
+CHUNKS = 20  # of runs for each process: so often is told how far it is
 _ADAPTER = TypeAdapter(tuple[Replay, ...])  # pydantic stands at the JSON boundary only
 FILE = "replays.json"
 
@@ -41,11 +43,13 @@ class Simulation:
         runs: simulated searches, each from its own seed.
         concurrency: trials at once on the virtual clock.
         workers: processes that simulate.
+        tell: is told of each simulated search.
     """
 
     runs: int = 200
     concurrency: int = 1
     workers: int = 1
+    tell: Tell = quietly
 
 
 DEFAULTS = Simulation()
@@ -65,22 +69,20 @@ def replay(
         first: points that are tried before the sampler is asked.
     """
     run = partial(sampled_run, table, sampler, tuple(first), plan.concurrency)
-    if plan.workers == 1:
-        made = [run(seed) for seed in range(plan.runs)]
-    else:
-        made = _in_processes(run, plan)
     name = f"{sampler} after the pick" if first else sampler
+    watch = partial(counted, text=f"searches by {name}", total=plan.runs, tell=plan.tell)
+    made = list(watch(_in_processes(run, plan) if plan.workers > 1 else map(run, range(plan.runs))))
     return summarise(name, made, concurrency=plan.concurrency, best=target.best, pick=target.pick)
 
 
-def _in_processes(run: Callable[[int], list[Step]], plan: Simulation) -> list[list[Step]]:
+def _in_processes(run: Callable[[int], list[Step]], plan: Simulation) -> Iterator[list[Step]]:
     """The runs in workers that end with this process, whatever ends it."""
     others = set(active_children())
-    share = -(-plan.runs // plan.workers)
+    share = -(-plan.runs // (CHUNKS * plan.workers))
     spawn = get_context("spawn")
     with ProcessPoolExecutor(plan.workers, spawn, initializer=end_with_parent) as pool:
         try:
-            return list(pool.map(run, range(plan.runs), chunksize=share))
+            yield from pool.map(run, range(plan.runs), chunksize=share)
         except KeyboardInterrupt:
             for worker in set(active_children()) - others:
                 worker.kill()  # or the pool waits for its share of the runs

@@ -33,7 +33,8 @@ def answer(comparison: Comparison) -> tuple[str, str]:
     first = (
         f"Rule {comparison.primary_rule}, fixed before the search, picks scales "
         f"{scales_text(pick.network)}, which reach {percent(pick.network.accuracy.value)} "
-        f"{comparison.metric}; the best that the search found ({scales_text(best)}) reaches "
+        f"{comparison.metric}; the best that the search found with seeds "
+        f"{_numbers(comparison.seeds_a)} ({scales_text(best)}) reaches "
         f"{percent(best.accuracy.value)}, so the regret is {points(pick.regret)}."
     )
     if pick.network.accuracy.value != pick.network.accuracy.value:
@@ -135,7 +136,8 @@ def study_sentence(facts: StudyFacts) -> str:
     return (
         f"{text} {comparison.trained} of {comparison.networks} distinct networks are trained. "
         f"The best is selected with seeds {_numbers(comparison.seeds_a)} and measured with seeds "
-        f"{_numbers(comparison.seeds_b)}."
+        f"{_numbers(comparison.seeds_b)}; stac status takes the mean over all of them, and "
+        f"may name another network."
     )
 
 

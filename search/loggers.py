@@ -1,118 +1,153 @@
-"""TensorBoard, MLflow and Weights & Biases through the callbacks that Ray ships; off by default."""
+"""Watchers that log each training to TensorBoard, MLflow or Weights & Biases; off by default."""
 
-import importlib
 import sys
-from pathlib import Path
-from typing import Any, Literal, get_args
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, Literal, Protocol, get_args
 
-from ray import tune
-
+from search.cells import Job
 from search.errors import StudyError
+from search.export import OFF, shown, shown_columns
+from search.rows import network_columns
 from search.store import Store
+from search.study import Study
+from search.watcher import Watcher
+from stacnet.spec import NetworkSpec
 
 LoggerName = Literal["tensorboard", "mlflow", "wandb"]
+Metrics = dict[str, float]
+
+CLOSE_S = 10.0  # how long a search that ends waits for a slow service
+TAGS = {
+    "val_acc": "val/acc",
+    "val_loss": "val/loss",
+    "train_acc": "train/acc",
+    "train_loss": "train/loss",
+    "lr": "lr",
+}
 
 
-class Logger(tune.Callback):
-    """A callback of Ray's whose fault ends the logging, not the search."""
-
-    def __init__(self, name: str, callback: Any) -> None:
-        self._name = name
-        self._callback: Any = callback
-
-    def setup(self, *args: Any, **info: Any) -> None:
-        """Reach the service.
-
-        Raises:
-            StudyError: it cannot be reached, or refuses.
-        """
-        try:
-            self._callback.setup(*args, **info)
-        except Exception as error:
-            raise StudyError(f"logger {self._name} must be able to begin: {_line(error)}") from None
-
-    def on_trial_start(self, *args: Any, **info: Any) -> None:
-        """A run of the service begins."""
-        self._log("on_trial_start", *args, **info)
-
-    def on_trial_result(self, *args: Any, **info: Any) -> None:
-        """Its latest epoch."""
-        self._log("on_trial_result", *args, **info)
-
-    def on_trial_complete(self, *args: Any, **info: Any) -> None:
-        """The run is over."""
-        self._log("on_trial_complete", *args, **info)
-
-    def on_trial_error(self, *args: Any, **info: Any) -> None:
-        """The run has failed."""
-        self._log("on_trial_error", *args, **info)
-
-    def on_experiment_end(self, *args: Any, **info: Any) -> None:
-        """What is still on its way is sent."""
-        self._log("on_experiment_end", *args, **info)
-
-    def _log(self, hook: str, *args: Any, **info: Any) -> None:
-        if self._callback is None:
-            return
-        try:
-            getattr(self._callback, hook)(*args, **info)
-        except Exception as error:
-            self._callback = None
-            print(
-                f"stac: logger {self._name} failed, the search goes on without it: {_line(error)}",
-                file=sys.stderr,
-            )
-
-    def __reduce__(self) -> tuple:
-        return tune.Callback, ()
-
-
-def make_loggers(names: tuple[str, ...], *, project: str) -> list[Logger]:
-    """Ray's callbacks of these names.
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training as a service shows it; a resumed one is the same run.
 
     Args:
-        project: experiment or project name, for MLflow and W&B; their own environment variables
-            say where they write.
+        cell_id: of the training.
+        name: in words, such as `s1=4 s2=off s3=native seed0 (a1b2c3d4)`.
+        factors: what tells it from the study's other trainings, as stored.
+    """
+
+    cell_id: str
+    name: str
+    factors: dict[str, int | str]
+
+
+class Service(Protocol):
+    """Where runs are logged. Its methods are called one after the other, in a thread of its own.
+
+    An epoch that the run has already is not logged twice.
+    """
+
+    def begin(self, run: Run) -> None: ...
+    def log(self, run: Run, epoch: int, metrics: Metrics) -> None: ...
+    def end(self, run: Run, status: str, metrics: Metrics) -> None: ...
+    def close(self) -> None: ...
+
+
+class Logger(Watcher):
+    """Hands on what happens to a service, whose fault or slowness never holds up the search."""
+
+    def __init__(self, name: str, service: Service, study: Study) -> None:
+        self._name, self._service = name, service
+        self._columns = shown_columns(study.space)
+        self._todo: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread = Thread(target=self._work, name=f"logger {name}", daemon=True)
+        self._thread.start()
+
+    def began(self, job: Job) -> None:
+        """A run begins, or goes on."""
+        self._do(partial(self._service.begin, self._run(job)))
+
+    def reported(self, job: Job, epochs: list[dict[str, Any]]) -> None:
+        """Epochs, each a step."""
+        run = self._run(job)
+        for row in epochs:
+            metrics = {tag: row[name] for name, tag in TAGS.items() if row.get(name) is not None}
+            self._do(partial(self._service.log, run, row["epoch"], metrics))
+
+    def ended(self, job: Job, status: str, report: dict[str, Any]) -> None:
+        """The run is over, with its last figures."""
+        metrics = {f"final/{name}": value for name, value in report.get("values", {}).items()}
+        self._do(partial(self._service.end, self._run(job), status, metrics))
+
+    def close(self) -> None:
+        """What is still on its way is sent, if that is quick."""
+        self._do(self._service.close)
+        self._todo.put(None)
+        self._thread.join(CLOSE_S)
+        if self._thread.is_alive():
+            self._warn(f"is still busy after {CLOSE_S:.0f} s, what it has not sent is lost")
+
+    def _do(self, step: Callable[[], None]) -> None:
+        if self._thread.is_alive():
+            self._todo.put(step)
+
+    def _work(self) -> None:
+        try:
+            while (step := self._todo.get()) is not None:
+                step()
+        except Exception as error:
+            self._warn(f"failed, the search goes on without it: {one_line(error)}")
+
+    def _warn(self, text: str) -> None:
+        print(f"stac: logger {self._name} {text}", file=sys.stderr, flush=True)
+
+    def _run(self, job: Job) -> Run:
+        cell = job.cell
+        factors = shown(network_columns(cell.spec), self._columns) | {"seed": cell.seed}
+        return Run(cell_id=cell.cell_id, name=run_name(cell.spec, cell.seed), factors=factors)
+
+
+def run_name(spec: NetworkSpec, seed: int) -> str:
+    """A training in words; the hash tells networks apart that differ in more than scales."""
+    scales = [OFF if a is None else str(a.scale or "native") for a in spec.attention]
+    words = " ".join(f"s{stage}={scale}" for stage, scale in enumerate(scales, start=1))
+    return f"{words} seed{seed} ({spec.network_id[:8]})"
+
+
+def make_loggers(names: tuple[str, ...], *, store: Store, study: Study) -> list[Logger]:
+    """Watchers of these names.
 
     Raises:
-        StudyError: unknown, or its package is not installed.
+        StudyError: unknown, not installed, or its service cannot be reached.
     """
-    return [Logger(name, _make(name, project)) for name in dict.fromkeys(names)]
+    known = get_args(LoggerName)
+    for name in names:
+        if name not in known:
+            raise StudyError(f"logger must be one of {', '.join(known)}, got {name}")
+    return [Logger(name, _reached(name, store, study), study) for name in dict.fromkeys(names)]
 
 
-def keep_tensorboard(folder: str, store: Store) -> None:
-    """Copy event files out of Tune's folder, which is about to vanish, to `tensorboard/`."""
-    for events in Path(folder).rglob("events.out.tfevents.*"):
-        name = f"tensorboard/{events.parent.name}/{events.name}"
-        store.storage.upload(name, events)
+def one_line(error: Exception) -> str:
+    """An error of somebody else's package as part of our line."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
-def _make(name: str, project: str) -> Any:
+def _reached(name: str, store: Store, study: Study) -> Service:
+    from search import services
+
     try:
         match name:
             case "tensorboard":
-                from ray.tune.logger import TBXLoggerCallback
-
-                return TBXLoggerCallback()
+                return services.TensorBoard(store)
             case "mlflow":
-                from ray.air.integrations.mlflow import MLflowLoggerCallback
-
-                _needs("mlflow")
-                return MLflowLoggerCallback(experiment_name=project)
-            case "wandb":
-                from ray.air.integrations.wandb import WandbLoggerCallback
-
-                _needs("wandb")
-                return WandbLoggerCallback(project=project)
+                return services.MLflow(store, project=study.name)
             case _:
-                raise StudyError(f"logger must be one of {get_args(LoggerName)}, got {name}")
+                return services.WandB(store, project=study.name)
     except ImportError as error:
         raise StudyError(f"logger {name} needs its package to be installed, got {error}") from None
-
-
-def _needs(package: str) -> None:
-    importlib.import_module(package)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    except Exception as error:
+        raise StudyError(f"logger {name} must be able to begin: {one_line(error)}") from None

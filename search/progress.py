@@ -4,6 +4,7 @@ import math
 import sys
 import time
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console
@@ -11,8 +12,9 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from search.cells import Job
-from search.study import Objective
+from search.cells import FINAL, METRICS, Cell, Job
+from search.store import KEY, Store
+from search.study import Study
 from search.watcher import Watcher
 
 LINE_EVERY_S = 10.0
@@ -23,30 +25,53 @@ class Tally:
     """The figures behind the bar.
 
     Args:
+        study: whose first objective and own seeds say what is best.
         total: cells of the study; None if unknown.
         ended: cells that ended for good, in this run and before.
         failed: attempts of this run that failed, diverged or ran out of memory.
-        best: best value of the first objective so far.
+        values: network id -> seed -> value of the complete cells so far, own seeds only.
     """
 
-    objective: Objective
+    study: Study
     total: int | None
     ended: int = 0
     failed: int = 0
-    best: float | None = None
+    values: dict[str, dict[int, float]] = field(default_factory=dict)
     running: int = 0
     ended_here: int = 0
     started: float = field(default_factory=time.monotonic)
 
-    def add(self, status: str, value: float | None) -> None:
+    @classmethod
+    def of(cls, store: Store, study: Study, *, total: int | None, ended: int) -> "Tally":
+        """What the store holds already, so that a resumed search knows its best."""
+        tally = cls(study=study, total=total, ended=ended)
+        column = METRICS[study.objectives[0].metric]
+        table = store.cells([*KEY, "status", column])
+        for network, protocol, seed, status, value in zip(*table.to_pydict().values(), strict=True):
+            if status == "complete" and protocol == study.protocol.protocol_id:
+                tally.note(network, seed, value)
+        return tally
+
+    def add(self, cell: Cell, status: str, value: float | None) -> None:
         """An attempt ended."""
         self.failed += status in ("failed", "oom", "diverged")
-        if status in ("complete", "pruned", "diverged"):
+        if status in FINAL:
             self.ended += 1
             self.ended_here += 1
-        if status == "complete" and value is not None and math.isfinite(value):
-            better = max if self.objective.direction == "maximize" else min
-            self.best = value if self.best is None else better(self.best, value)
+        if status == "complete":
+            self.note(cell.network_id, cell.seed, value)
+
+    def note(self, network_id: str, seed: int, value: float | None) -> None:
+        """A complete cell; fresh seeds of finalists do not say which network is best."""
+        if seed in self.study.seeds and value is not None and math.isfinite(value):
+            self.values.setdefault(network_id, {})[seed] = value
+
+    @property
+    def best(self) -> float | None:
+        """The best network's mean over those of the study's seeds that are complete."""
+        means = [fmean(seeds.values()) for seeds in self.values.values()]
+        better = max if self.study.objectives[0].direction == "maximize" else min
+        return better(means, default=None)
 
     @property
     def eta_s(self) -> float | None:
@@ -59,11 +84,12 @@ class Tally:
     def sentence(self) -> str:
         """The figures in less than 80 columns."""
         rate = self.ended_here / max(time.monotonic() - self.started, 1e-9)
+        best = self.best
         parts = [
             f"{self.ended}/{self.total if self.total is not None else '?'}",
             f"{60 * rate:.3g}/min",
             f"ETA {duration(self.eta_s)}",
-            f"best {'-' if self.best is None else f'{self.best:.4g}'}",
+            f"best {'-' if best is None else f'{best:.4g}'}",
             f"failed {self.failed}",
         ]
         return "  ".join(parts)
@@ -84,7 +110,8 @@ class Progress(Watcher):
 
     def ended(self, job: Job, status: str, report: dict[str, Any]) -> None:
         """An attempt ended."""
-        self._tally.add(status, report.get("values", {}).get(self._tally.objective.metric))
+        metric = self._tally.study.objectives[0].metric
+        self._tally.add(job.cell, status, report.get("values", {}).get(metric))
 
     def tick(self, running: int) -> None:
         """Show the figures, if it is time."""
@@ -119,3 +146,28 @@ def duration(seconds: float | None) -> str:
         return "-"
     hours, rest = divmod(round(seconds), 3600)
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
+
+
+def opening(study: Study, *, total: int, fresh: int, ended: int, address: str) -> str:
+    """What is about to happen, in a line.
+
+    Args:
+        total: cells of the study; a cell is one training.
+        fresh: of them, those of finalists.
+        ended: of them, those that ended before.
+    """
+    networks, seeds = (total - fresh) // len(study.seeds), len(study.seeds)
+    finalists = f" + {fresh} of finalists" if fresh else ""
+    return (
+        f"{study.name}: {_number(networks, 'network')} x {_number(seeds, 'seed')}{finalists} = "
+        f"{_number(total, 'cell')} (a cell is one training), {ended:,} done; results in {address}"
+    )
+
+
+def say(text: str) -> None:
+    """A line beside the bar, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -10,6 +10,7 @@ from search.compact import BATCH, Merger, merge_all, merge_loose
 from search.driver import Desk
 from search.errors import StudyError
 from search.extras import (
+    finalist_cells,
     read_extras,
     warm_points,
     with_finalists,
@@ -18,11 +19,12 @@ from search.extras import (
 )
 from search.lease import Lease
 from search.ledger import History, Ledger, begun_cells
+from search.loggers import make_loggers
 from search.losses import account_for
 from search.manifest import load_or_make
 from search.plan import Plan, make_plan
 from search.preflight import admitted, look_at_nodes, preflight, ready
-from search.progress import Progress, Tally
+from search.progress import Progress, Tally, opening, say
 from search.pruner import make_pruner, stored_curves
 from search.reuse import check_source, reuse
 from search.signals import ending
@@ -169,12 +171,19 @@ def _run(store: Store, lease: Lease, options: Options) -> Summary:
     desk = _desk(store, study, lease, history=history, plan=plan)
     if not desk.owes():
         return Summary(finished=True, ended=0, reason="")
-    tally = _tally(store, study, history, plan)
+    ended = len(history.final(study.max_attempts))
+    tally = Tally.of(store, study, total=plan.total, ended=ended)
+    if options.progress:
+        fresh = len(finalist_cells(study, extras, None))
+        say(opening(study, total=plan.total, fresh=fresh, ended=ended, address=store.address))
     with ExitStack() as stack:
         stack.enter_context(ending(desk.stop))
         merger = Merger(store)
         desk.watchers.append(merger)
         stack.callback(merger.close)
+        for logger in make_loggers(options.loggers, store=store, study=study):
+            desk.watchers.append(logger)
+            stack.callback(logger.close)
         if options.progress:
             progress = Progress(tally)
             desk.watchers.append(progress)
@@ -193,15 +202,19 @@ def _run(store: Store, lease: Lease, options: Options) -> Summary:
 
 def _carry_out(desk: Desk, options: Options) -> None:
     from search.ray_session import ray_session
-    from search.tuner import run_slots
+    from search.tuner import run_slots, slots
 
     def complain(error: StudyError) -> None:
         desk.stop("trouble", error)
 
+    if options.progress:
+        say(f"joining Ray at {options.address} ..." if options.address else "starting Ray here ...")
     with ray_session(options.address, complain=complain):
         if options.budget_s is not None:
             desk.deadline = time.monotonic() + options.budget_s
         look_at_nodes(desk.study, address=options.address)
+        if options.progress:
+            say(f"training {slots(desk.study.resources)} at a time")
         try:
             run_slots(desk, trainable=options.trainable)
         except Exception as error:  # what Ray says when its processes are gone
@@ -230,10 +243,3 @@ def _desk(store: Store, study: Study, lease: Lease, *, history: History, plan: P
         pruner=make_pruner(study, curves),
         watchers=[],
     )
-
-
-def _tally(store: Store, study: Study, history: History, plan: Plan) -> Tally:
-    objective = study.objectives[0]
-    tally = Tally(objective=objective, total=plan.total)
-    tally.ended = len(history.final(study.max_attempts))
-    return tally

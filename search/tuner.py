@@ -21,6 +21,7 @@ from search.cells import Job
 from search.driver import Desk
 from search.errors import StudyError
 from search.losses import Loss
+from search.study import Resources
 from search.trainable import CellTrainable
 
 LOOK_EVERY_S = 5.0  # at the nodes
@@ -194,6 +195,13 @@ def pending_trials(desk: Desk) -> int:
     """How many trials may wait for a slot: enough to fill the cluster, and to make it grow."""
     per_trial = max(desk.study.resources.cpus, 1)
     return max(16, int(1.1 * ray.cluster_resources().get("CPU", 1.0) / per_trial))
+
+
+def slots(resources: Resources) -> int:
+    """How many cells the machines that Ray has now train at once."""
+    offered = ray.cluster_resources()
+    asked = {"CPU": resources.cpus, "GPU": resources.gpus}
+    return min(int(offered.get(name, 0.0) / each) for name, each in asked.items() if each)
 
 
 def loss_of(error: Exception | None) -> Loss:

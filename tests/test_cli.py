@@ -1,8 +1,10 @@
 """The command line: what exists, what a mistake gets, what costs nothing."""
 
 import json
+import re
 from collections.abc import Callable
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +13,11 @@ from official_data import write_cifar10, write_cifar100, write_imagenet
 
 from search.cli.commands import parse
 from search.cli.main import main
+from search.rows import code_commit
 from search.store import Store
+from search.studies import load_study
+from stacnet.data.images import load
+from stacnet.train import Trainer
 
 
 class Ended(NamedTuple):
@@ -62,8 +68,14 @@ def test_cost_of_the_vanilla_resnet_50_is_the_known_one(stac: Stac) -> None:
         ("cost --attention se --scale 2", "--scale has no effect with --attention se"),
         ("cost --depth 51", "depth must be one of"),
         ("cost --stem s5", "invalid choice 's5'"),
-        ("cost --nonsense", "Unrecognized options: --nonsense"),
-        ("nonsense", "Unrecognized options: nonsense"),
+        ("cost --nonsense", "no flag --nonsense in stac cost; stac cost --help lists them"),
+        ("cost --dept 8", "no flag --dept in stac cost; did you mean --depth?"),
+        ("search x --oot=y", "no flag --oot in stac search; did you mean --out?"),
+        ("data prepare x --nam y", "no flag --nam in stac data prepare; did you mean --name?"),
+        ("nonsense", "no command nonsense in stac; stac --help lists them"),
+        ("serch digits", "no command serch in stac; did you mean search?"),
+        ("data prepar x", "no command prepar in stac data; did you mean prepare?"),
+        ("search digits", "Missing from stac search: --out"),
     ],
 )
 def test_a_mistake_is_one_line_with_rule_and_value(stac: Stac, words: str, message: str) -> None:
@@ -129,6 +141,44 @@ def test_every_command_explains_itself_within_80_columns(stac: Stac) -> None:
         listing = stac(*words.split()).stdout
         assert listing.startswith("usage: stac")
         assert [line for line in listing.splitlines() if len(line) > 80] == []
+
+
+def test_without_a_command_the_help_is_printed_and_a_script_does_not_go_on(stac: Stac) -> None:
+    for words in ("", "data", "cluster"):
+        out = stac(*words.split())
+        assert out.returncode == 2
+        assert out.stdout.startswith("usage: stac")
+        assert not out.stderr
+
+
+def test_the_version_names_the_commit(stac: Stac) -> None:
+    out = stac("--version")
+    assert out.returncode == 0
+    assert out.stdout == f"stac {version('stacnet')} (commit {code_commit()})\n"
+
+
+def test_a_help_page_explains_its_words_where_they_come_first(stac: Stac) -> None:
+    assert "cell       one training: one network with one seed" in stac("search", "--help").stdout
+    assert "headroom" not in stac("search", "--help").stdout
+    assert "picks      the networks that the rules choose" in stac("compare", "--help").stdout
+    assert "one training" not in stac("cost", "--help").stdout  # its cells are those of a map
+
+
+def test_the_shell_completion_of_the_readme_is_a_script(stac: Stac) -> None:
+    assert "complete -F" in stac("--tyro-print-completion", "bash").stdout
+
+
+def test_the_readmes_own_study_loads_and_trains_as_it_is_written(tmp_path: Path) -> None:
+    text = (Path(__file__).parent.parent / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.S)
+    (tmp_path / "my_study.py").write_text(code)
+    study = load_study(f"{tmp_path / 'my_study.py'}:mine")
+    assert (len(study.space.first_index), study.seeds) == (4, (0, 1))
+    spec, splits = study.space.spec(3), load(study.protocol.data)
+    trainer = Trainer(spec, study.protocol, splits)
+    while not trainer.done:
+        trainer.run()
+    assert trainer.results[-1].val_acc > 0.5
 
 
 def test_overrides_may_be_grouped_or_repeated() -> None:

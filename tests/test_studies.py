@@ -1,12 +1,11 @@
-"""Named studies, studies from files, overrides of single fields, progress in few columns."""
+"""Named studies, studies from files, overrides of single fields."""
 
 from pathlib import Path
 
 import pytest
 
-from search.progress import Tally, duration
 from search.studies import load_study, named_studies, override
-from search.study import Exhaustive, Objective, Sampled
+from search.study import Exhaustive, Sampled
 
 
 def test_every_named_study_keeps_its_name_and_survives_its_json() -> None:
@@ -60,22 +59,3 @@ def test_a_field_is_overridden_by_its_path() -> None:
 def test_an_override_that_does_not_fit_is_refused(changes: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         override(load_study("digits"), changes)
-
-
-def test_progress_fits_eighty_columns_with_its_bar() -> None:
-    tally = Tally(objective=Objective(), total=100_000, ended=99_999, failed=12_345)
-    tally.add("complete", 0.98765432)
-    tally.started -= 10_000_000
-    assert len(tally.sentence()) <= 80 - 14
-    assert "100000/100000" in tally.sentence()
-
-
-def test_progress_counts_ends_and_faults_and_keeps_the_best() -> None:
-    tally = Tally(objective=Objective(), total=10)
-    for status, value in (("complete", 0.5), ("complete", 0.4), ("failed", None), ("pruned", 0.9)):
-        tally.add(status, value)
-    assert (tally.ended, tally.failed, tally.best) == (3, 1, 0.5)
-
-
-def test_durations_read_like_a_clock() -> None:
-    assert [duration(s) for s in (None, 5, 65, 3723)] == ["-", "0:05", "1:05", "1:02:03"]

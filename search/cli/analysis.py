@@ -11,12 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 from search.cli import commands as c
+from search.cli.waiting import Waiting
 from search.store import Store
 from stacnet.spec import NetworkSpec
 
 if TYPE_CHECKING:
     from analysis.classmap import ClassRepMap
     from analysis.comparison import Comparison
+    from analysis.picks import Picks
 
 
 def run(command: c.Demo | c.ClassRepSim | c.Compare | c.Report | c.Replay) -> int:
@@ -29,9 +31,7 @@ def run(command: c.Demo | c.ClassRepSim | c.Compare | c.Report | c.Replay) -> in
         case c.Compare():
             _compare(command)
         case c.Report():
-            from analysis.report import report
-
-            print(report([command.folder], command.out))
+            print(_report([command.folder], command.out))
         case c.Replay():
             _replay(command)
         case _:
@@ -40,8 +40,6 @@ def run(command: c.Demo | c.ClassRepSim | c.Compare | c.Report | c.Replay) -> in
 
 
 def _demo(command: c.Demo) -> None:
-    from analysis.predict import predict
-    from analysis.report import report
     from search.run import Options, search
     from search.studies import demo_patch, demo_wide
 
@@ -52,18 +50,28 @@ def _demo(command: c.Demo) -> None:
         if not search(study, folder, options=Options()).finished:
             print(f"stopped; go on with: stac demo --out {command.out}")
             return
-        print(f"{study.name}: looking at the vanilla networks", file=sys.stderr)
-        predict(Store(folder))
+        _looked(Store(folder), images=1000)
         folders.append(str(folder))
-    print("writing the report", file=sys.stderr)
-    print(report(folders, Path(command.out) / "report.html"))
+    print(_report(folders, Path(command.out) / "report.html"))
+
+
+def _looked(store: Store, *, images: int) -> "tuple[ClassRepMap, Picks]":
+    with Waiting("looking at the vanilla networks") as waiting:
+        from analysis.predict import predict
+
+        return predict(store, images=images, tell=waiting.tell)
+
+
+def _report(folders: list[str], out: str | Path | None) -> str:
+    with Waiting("writing the report"):
+        from analysis.report import report
+
+        return report(folders, out)
 
 
 def _classrepsim(command: c.ClassRepSim) -> None:
-    from analysis.predict import predict
-
     store = Store(command.folder)
-    chart, picks = predict(store, images=command.images)
+    chart, picks = _looked(store, images=command.images)
     if command.out:
         Path(command.out).write_text(picks.to_json())
     if command.json:
@@ -95,14 +103,16 @@ def _map_table(chart: "ClassRepMap") -> Table:
 
 
 def _compare(command: c.Compare) -> None:
-    from analysis.compare import compare
-    from analysis.facts import gather
-    from analysis.sentences import answer, cost_sentence, place_sentence
-
     store = Store(command.folder)
-    comparison = compare(store, picks_file=command.picks)
-    if command.json:
-        print(gather(store, picks_file=command.picks).to_json())
+    with Waiting("comparing the picks with what was searched"):
+        from analysis.compare import compare
+        from analysis.facts import gather
+        from analysis.sentences import answer, cost_sentence, place_sentence
+
+        comparison = compare(store, picks_file=command.picks)
+        facts = gather(store, picks_file=command.picks) if command.json else None
+    if facts is not None:
+        print(facts.to_json())
         return
     console = Console()
     for sentence in (
@@ -132,12 +142,16 @@ def _ranking_table(comparison: "Comparison") -> Table:
 
 
 def _replay(command: c.Replay) -> None:
-    from analysis.replays import Simulation, replay_study
+    with Waiting("reading the study's results") as waiting:
+        from analysis.replays import Simulation, replay_study
 
-    plan = Simulation(
-        runs=command.runs, concurrency=command.concurrency, workers=os.cpu_count() or 1
-    )
-    found = replay_study(Store(command.folder), command.sampler, plan=plan)
+        plan = Simulation(
+            runs=command.runs,
+            concurrency=command.concurrency,
+            workers=os.cpu_count() or 1,
+            tell=waiting.tell,
+        )
+        found = replay_study(Store(command.folder), command.sampler, plan=plan)
     if command.json:
         print(json.dumps([asdict(one) for one in found]))
         return

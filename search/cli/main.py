@@ -63,16 +63,42 @@ def run(command: c.Command) -> int:
 
 def _parse(argv: list[str]) -> c.Command:
     """Like `commands.parse`, but an error is one line, and help fits a terminal."""
+    if argv in (["--version"], ["-V"]):
+        print(_version())
+        sys.exit(0)
+    if argv in ([], ["data"], ["cluster"]):  # a script whose variable was empty shall not go on
+        with contextlib.suppress(SystemExit):
+            _parse([*argv, "--help"])
+        sys.exit(2)
     help_text, printed = _Page(), io.StringIO()
     try:
         with contextlib.redirect_stdout(help_text), contextlib.redirect_stderr(printed):
             return c.parse(argv)
     except SystemExit as stop:
         if stop.code:
-            print(f"stac: {_one_line(printed.getvalue())}", file=sys.stderr)
+            from search.cli.known import mistaken
+
+            line = mistaken(argv) or _one_line(printed.getvalue())
+            print(f"stac: {line}", file=sys.stderr)
         else:
-            print(LONG_CHOICE.sub("COMMAND ...", help_text.getvalue()), end="", flush=True)
+            page = LONG_CHOICE.sub("COMMAND ...", help_text.getvalue())
+            print(page + _words(page), end="", flush=True)
         raise
+
+
+def _words(page: str) -> str:
+    from search.cli.words import explained
+
+    lines = list(explained(page)) if page.startswith("usage:") else []
+    return "\n".join(["", "words:", *lines, ""]) if lines else ""
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    from search.rows import code_commit
+
+    return f"stac {version('stacnet')} (commit {code_commit() or 'unknown'})"
 
 
 class _Page(io.StringIO):

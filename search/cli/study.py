@@ -52,6 +52,8 @@ def run(command: StudyCommand) -> int:
 
 
 def _carry_out(command: c.Search | c.Resume | c.Extend | c.Finalists) -> Summary:
+    if command.budget_s is not None and not command.budget_s > 0:
+        raise ValueError(f"budget-s must be more than 0 seconds, got {command.budget_s}")
     options = Options(
         address=command.address,
         budget_s=command.budget_s,
@@ -60,6 +62,8 @@ def _carry_out(command: c.Search | c.Resume | c.Extend | c.Finalists) -> Summary
     match command:
         case c.Search():
             study = override(load_study(command.study), assignments(command.override))
+            if command.reuse_from:
+                Store(command.reuse_from).study()  # refused before anything is written
             return engine.search(
                 study,
                 command.out,

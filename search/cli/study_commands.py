@@ -24,8 +24,8 @@ class RunOptions:
     """Ray cluster to use (auto, or host:port); by default Ray starts here"""
     budget_s: float | None = None
     """stop this run (not the study) after so many seconds"""
-    loggers: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME")] = ()
-    """also log to tensorboard, mlflow or wandb"""
+    loggers: UseAppendAction[tuple[Literal["tensorboard", "mlflow", "wandb"], ...]] = ()
+    """also log each training there"""
 
 
 @dataclass(frozen=True, kw_only=True)

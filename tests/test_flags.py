@@ -1,0 +1,55 @@
+"""The command line as it is: a flag that comes or goes is a change somebody has to write here."""
+
+import re
+
+import pytest
+
+from search.cli.commands import parse
+from search.cli.known import known_commands
+
+COMMANDS = """
+demo: --out
+studies: --json
+search: --address --budget-s --loggers STUDY --out --override --reuse-from --warm-start
+resume: --address --budget-s --loggers DIR
+extend: --address --budget-s --loggers DIR --trials --promote
+finalists: --address --budget-s --loggers DIR
+status: DIR --json --watch --check --prices
+compact: DIR
+export: DIR --to --out
+doctor: --study --out --address
+classrepsim: DIR --out --images --json
+compare: DIR --picks --json
+report: DIR --out
+replay: DIR --sampler --runs --concurrency --json
+train: --depth --width --stem --input-size --in-channels --classes --stage-kernels --attention
+    --scale --kernel --reduction --pool --upsample --fuse --padding --norm --position
+    --placement --data --override --seed --out
+cost: --depth --width --stem --input-size --in-channels --classes --stage-kernels --attention
+    --scale --kernel --reduction --pool --upsample --fuse --padding --norm --position
+    --placement --latency --json
+data prepare: SOURCE --name --size
+data inspect: NAME --sheet --json
+cluster up: FILE
+cluster wait: FILE --gpus --cpus --timeout-s
+cluster submit: FILE COMMAND
+cluster log: FILE --lines
+cluster down: FILE
+"""
+
+
+def test_these_commands_and_flags_exist_and_no_others() -> None:
+    """A change of the command line is a line here, and one in CHANGELOG.md."""
+    frozen = dict(line.split(": ") for line in COMMANDS.replace("\n    ", " ").strip().splitlines())
+    assert {name: " ".join(flags) for name, flags in known_commands().items()} == frozen
+
+
+@pytest.mark.parametrize("name", known_commands())
+def test_the_help_page_has_the_listed_flags_and_no_others(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse([*name.split(), "--help"])
+    page = capsys.readouterr().out
+    shown = set(re.findall(r"^\W? (--[a-z][a-z-]+)", page, flags=re.M))
+    assert shown == {flag for flag in known_commands()[name] if flag.startswith("--")}
