@@ -70,7 +70,8 @@ def map_from_parquet(data: bytes, *, source: str) -> ClassRepMap:
         )
     rows = table.select(MAP.names).cast(MAP).to_pylist()
     readings = tuple(Reading(**row | {"matrix": tuple(row["matrix"])}) for row in rows)
-    return ClassRepMap(readings=readings, **{name: int(facts[name]) for name in _COUNTS})
+    counts = {name: int(facts[name]) for name in _COUNTS if name in facts}
+    return ClassRepMap(readings=readings, **counts)
 
 
 _COUNTS = tuple(field.name for field in fields(ClassRepMap) if field.name != "readings")

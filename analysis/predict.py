@@ -34,6 +34,10 @@ OTHER_MAPS: tuple[tuple[str, Estimator, Family], ...] = (
 )
 
 
+class NoVanillaError(ValueError):
+    """The study has not trained its vanilla network, which a sampled study need not."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Vanilla:
     """One trained vanilla network of the store."""
@@ -50,11 +54,12 @@ def predict(
     """Look at the study's vanilla networks; write map.parquet and picks.json into its folder.
 
     Args:
-        images: probe images, from the validation split.
+        images: probe images, from the validation split (see `probe_set`).
         device: where the forward passes run; the CPU by default.
 
     Raises:
-        ValueError: the store holds no weights of the vanilla network.
+        NoVanillaError: the store holds no weights of the vanilla network.
+        ValueError: the data has too few validation images.
     """
     device = device or torch.device("cpu")
     study = store.study()
@@ -113,7 +118,7 @@ def vanilla_networks(store: Store, study: Study) -> list[Vanilla]:
     """Every trained vanilla network whose weights the store holds, by seed.
 
     Raises:
-        ValueError: there is none.
+        NoVanillaError: there is none.
     """
     base = study.space.base
     table = store.cells(["network_id", "protocol_id", "seed", "status", "device_s"])
@@ -137,9 +142,10 @@ def vanilla_networks(store: Store, study: Study) -> list[Vanilla]:
             )
         )
     if not found:
-        raise ValueError(
+        raise NoVanillaError(
             f"a map needs the weights of the trained vanilla network {base.network_id}, "
-            f"got none in {store.address}/weights"
+            f"got none in {store.address}/weights; train it with: "
+            f"stac classrepsim {store.address} --train"
         )
     return found
 

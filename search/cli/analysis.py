@@ -25,7 +25,7 @@ def run(command: c.Demo | c.ClassRepSim | c.Compare | c.Report | c.Replay) -> in
         case c.Demo():
             _demo(command)
         case c.ClassRepSim():
-            _classrepsim(command)
+            return _classrepsim(command)
         case c.Compare():
             _compare(command)
         case c.Report():
@@ -59,22 +59,42 @@ def _demo(command: c.Demo) -> None:
     print(report(folders, Path(command.out) / "report.html"))
 
 
-def _classrepsim(command: c.ClassRepSim) -> None:
-    from analysis.predict import predict
+def _classrepsim(command: c.ClassRepSim) -> int:
+    from analysis.predict import NoVanillaError, predict
 
     store = Store(command.folder)
-    chart, picks = predict(store, images=command.images)
+    try:
+        chart, picks = predict(store, images=command.images)
+    except NoVanillaError:
+        if not command.train:
+            raise
+        from search.cli.vanilla import train_vanilla
+
+        status = train_vanilla(store)
+        if status == "preempted":
+            print("stopped; the same command goes on")
+            return 0
+        if status != "complete":
+            print(f"there is no map without the vanilla network, which ended as {status}")
+            return 1
+        chart, picks = predict(store, images=command.images)
     if command.out:
         Path(command.out).write_text(picks.to_json())
     if command.json:
         print(picks.to_json())
-        return
+        return 0
     Console().print(_map_table(chart))
+    if chart.left_out:
+        print(
+            f"{chart.left_out} of {chart.left_out + chart.classes} classes have fewer than 2 "
+            f"validation images and are left out"
+        )
     for pick in picks.picks:
         if pick.family == "rule":
             mark = " (primary)" if pick.name == picks.primary_rule else ""
             print(f"{pick.name}: {_scales(pick.spec)}{mark}")
     print(f"all picks: {command.out or store.address + '/picks.json'}")
+    return 0
 
 
 def _scales(spec: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from stacnet.protocol import DataSpec, Digits, Prepared, ScaleSignal
 from stacnet.spec import NetworkSpec, resnet
 
 GATE_FLAGS = ("kernel", "reduction", "pool", "upsample", "fuse", "padding", "norm", "position")
+BUILT_IN = ("scalesignal", "digits")  # data that needs no cache, so that no cache has its name
 PLURALS = {
     "kernel": "kernels",
     "reduction": "reductions",

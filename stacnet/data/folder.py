@@ -30,7 +30,7 @@ class _File:
 def is_image_folder(folder: Path) -> bool:
     """Whether there are training images by class, or class folders alone."""
     return (folder / "train").is_dir() or any(
-        _is_image(entry.name) for name in _subfolders(folder) for entry in os.scandir(folder / name)
+        _is_image(name) for label in _subfolders(folder) for name in os.listdir(folder / label)
     )
 
 
@@ -106,7 +106,9 @@ def _files(folder: Path, classes: Sequence[str]) -> list[_File]:
         raise ValueError(f"{folder}: must hold a folder for each class, got none")
     found: list[_File] = []
     for label, name in enumerate(classes):
-        of_class = {file.real: file for file in _walk(folder / name, label)}
+        of_class: dict[str, _File] = {}
+        for file in _walk(folder / name, label):
+            of_class.setdefault(file.real, file)
         if not of_class:
             raise ValueError(
                 f"{folder / name}: a class must have images ({' '.join(EXTENSIONS)}), got none"
