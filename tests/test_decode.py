@@ -112,7 +112,9 @@ def png(width: int, height: int, data: bytes) -> bytes:
 )
 def test_a_damaged_or_hostile_image_is_named(tmp_path, content, reason):
     (tmp_path / "bad.png").write_bytes(content)
-    with pytest.raises(ValueError, match=re.escape("bad.png: not a readable image: ") + f".*{reason}"):
+    with pytest.raises(
+        ValueError, match=re.escape("bad.png: not a readable image: ") + f".*{reason}"
+    ):
         decode(tmp_path / "bad.png", size=8)
 
 

@@ -60,7 +60,9 @@ def test_an_image_of_two_classes_or_of_two_splits_is_refused(pictures):
     link.unlink()
     (pictures / "test").rename(pictures / "old")
     (pictures / "test").symlink_to("train")
-    with pytest.raises(ValueError, match=r"test/blue/000.png: an image must be .* got it at .*train"):
+    with pytest.raises(
+        ValueError, match=r"test/blue/000.png: an image must be .* got it at .*train"
+    ):
         open_source(pictures, size=4)
 
 
