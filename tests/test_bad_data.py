@@ -56,7 +56,7 @@ def test_official_files_with_any_damage_are_read_or_named(tmp_path, write):
     write(tmp_path, per_batch=3)
     rng = np.random.default_rng(0)
     refused = 0
-    for number in range(ROUNDS):
+    for _ in range(ROUNDS):
         path = rng.choice(sorted(tmp_path.iterdir()))
         good = path.read_bytes()
         path.write_bytes(damaged(good, rng))
@@ -132,7 +132,7 @@ def test_a_changed_mean_is_found_with_or_without_the_seal(cache):
         open_cache(cache)
     del plain["seal"]
     (cache / "meta.json").write_text(json.dumps(plain))
-    with pytest.raises(ValueError, match="mean or std in meta.json have changed"):
+    with pytest.raises(ValueError, match=r"mean or std in meta\.json have changed"):
         verify(cache)
 
 
@@ -221,7 +221,7 @@ def test_labels_of_another_shape_are_named(imagenet, labels):
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", ".hidden", "../../esc", "a/b", "/tmp/x", "a\\b", "a\0b", "a\n", "-x", "x" * 101]
+    "name", ["", ".", "..", ".hid", "../../esc", "a/b", "/x", "a\\b", "a\0b", "a\n", "-x", "x" * 101]
 )  # fmt: skip
 def test_a_name_that_leads_elsewhere_is_refused(name):
     with pytest.raises(ValueError, match="name must be one folder name"):
@@ -250,7 +250,7 @@ def test_stac_data_prepare_refuses_in_one_line(
     monkeypatch.setenv("STACNET_DATA", str(tmp_path / "deep" / "data"))
     with pytest.raises(SystemExit) as stop:
         main(["data", "prepare", str(imagenet), *words])
-    out, err = capsys.readouterr()
+    err = capsys.readouterr().err
     assert stop.value.code == 2
     assert rule in err
     assert len(err.splitlines()) == 1

@@ -128,8 +128,16 @@ def test_an_image_with_any_damage_is_read_or_named(tmp_path):
         for at in rng.integers(0, min(len(bad), 60 if number % 2 else len(bad)), 4):
             bad[at] = rng.integers(256)
         path.write_bytes(bad[: rng.integers(1, len(bad) + 1)] if number % 3 == 0 else bad)
-        try:
-            assert decode(path, size=4).shape == (3, 4, 4)
-        except ValueError as error:
-            assert str(error).startswith(f"{path}: not a readable image: ")
-            assert "\n" not in str(error)
+        assert outcome(path) == "read" or outcome(path).startswith(
+            f"{path}: not a readable image: "
+        )
+
+
+def outcome(path) -> str:
+    """`read`, or the message of the refusal, which is one line."""
+    try:
+        assert decode(path, size=4).shape == (3, 4, 4)
+    except ValueError as error:
+        (line,) = str(error).splitlines()
+        return line
+    return "read"
