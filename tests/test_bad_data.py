@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from official_data import dump, raw_batch, write_cifar10, write_imagenet
+from official_data import dump, nested, raw_batch, write_cifar10, write_imagenet
 
 from search.cli.main import main
 from stacnet.data.cache import open_cache, verify
-from stacnet.data.pickles import read_pickle
 from stacnet.data.prepare import open_source, prepare
 from stacnet.names import check_name
 
@@ -160,49 +159,12 @@ def test_a_begun_cache_that_lost_its_images_starts_again(imagenet, tmp_path):
     verify(tmp_path / "cache")
 
 
-def nested() -> bytes:
-    """A tuple of two references to a tuple of two references ..., 60 deep, as opcodes."""
-    return b")" + b"2\x86" * 60
-
-
-ARRAY = b"cnumpy\nndarray\n)\x81"
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        b"}" + nested() + b"K\x01s.",  # a key
-        b"}(" + nested() + b"K\x01u.",
-        b"(" + nested() + b"K\x01d.",
-        b"\x8f(" + nested() + b"\x90.",  # a member of a set
-        b"(" + nested() + b"\x91.",
-        b"cnumpy\ndtype\n(" + nested() + b"tR.",  # the name of a type
-        ARRAY + b"(K\x01" + nested() + b"cnumpy\ndtype\n(S'u1'\ntR\x89C\x00tb.",  # a shape
-        ARRAY + b"(K\x01K\x01\x85cnumpy\ndtype\n(S'u1'\ntR\x89" + nested() + b"tb.",  # bytes
-        b"c_codecs\nencode\n(" + nested() + b"S'latin1'\ntR.",
-    ],
-)
-def test_a_pickle_that_would_take_for_ever_is_refused_at_once(tmp_path, code):
-    (tmp_path / "batch").write_bytes(b"\x80\x04" + code)
-    with pytest.raises(ValueError, match=r"batch: ") as caught:
-        read_pickle(tmp_path / "batch")
-    assert_names(caught.value, tmp_path)
-
-
 def test_nested_labels_are_refused_at_once(imagenet):
     data = pickle.dumps(np.zeros((3, 768), np.uint8), protocol=4)[2:-1]
     body = b"}(\x8c\x04data" + data + b"\x8c\x06labels" + nested() + b"u."
     (imagenet / "val_data").write_bytes(b"\x80\x04" + body)
     with pytest.raises(ValueError, match="val_data: labels must be one whole number for each of 3"):
         open_source(imagenet)
-
-
-def test_a_text_that_is_decoded_again_and_again_is_refused(tmp_path):
-    again = b"c_codecs\nencode\n(h\x00S'latin1'\ntR0"
-    code = b"X" + (100_000).to_bytes(4, "little") + b"x" * 100_000 + b"q\x00" + again * 1000 + b"."
-    (tmp_path / "batch").write_bytes(b"\x80\x02" + code)
-    with pytest.raises(ValueError, match="refused: a text is decoded again and again"):
-        read_pickle(tmp_path / "batch")
 
 
 def test_class_names_of_another_shape_are_named(tmp_path):

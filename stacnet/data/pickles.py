@@ -154,9 +154,24 @@ class _Unpickler(_PurePython):
             target[key] = value
 
 
-def _stand_ins(path: Path, *, size: int) -> dict[tuple[str, str], Callable[..., Any]]:
-    left = size  # bytes that may be decoded: each text of the file once
+class _Encode:
+    """Bytes that were written as text, each text of the file once: they are counted.
 
+    Args:
+        size: of the file, bytes.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def __call__(self, text: str, encoding: str) -> bytes:
+        self._left -= len(text)
+        if self._left < 0:
+            raise pickle.UnpicklingError("refused: a text is decoded again and again")
+        return text.encode({"latin1": "latin1"}[_text(encoding)])
+
+
+def _stand_ins(path: Path, *, size: int) -> dict[tuple[str, str], Callable[..., Any]]:
     class Type:
         def __init__(self, name: Any, *_: Any) -> None:
             self.name, self.order = _text(name), "<"
@@ -184,19 +199,12 @@ def _stand_ins(path: Path, *, size: int) -> dict[tuple[str, str], Callable[..., 
         result.array = _stored(path, shape, kind.resolve(), order != "C", raw)
         return result
 
-    def encode(text: str, encoding: str) -> bytes:
-        nonlocal left
-        left -= len(text)
-        if left < 0:
-            raise pickle.UnpicklingError("refused: a text is decoded again and again")
-        return text.encode({"latin1": "latin1"}[_text(encoding)])
-
     return {
         ("numpy.core.multiarray", "_reconstruct"): reconstruct,
         ("numpy.core.numeric", "_frombuffer"): from_buffer,
         ("numpy", "ndarray"): Array,
         ("numpy", "dtype"): Type,
-        ("_codecs", "encode"): encode,
+        ("_codecs", "encode"): _Encode(size),
     }
 
 
