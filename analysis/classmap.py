@@ -77,6 +77,7 @@ class ClassRepMap:
     Args:
         readings: every cell.
         num_networks, num_queries, num_gallery, classes: what it rests on.
+        left_out: classes of the data with too few validation images to take part.
     """
 
     readings: tuple[Reading, ...]
@@ -84,6 +85,7 @@ class ClassRepMap:
     num_queries: int
     num_gallery: int
     classes: int
+    left_out: int = 0
 
     def select(
         self, *, source: str = "trained", estimator: Estimator = "knn"

@@ -51,13 +51,15 @@ class ProbeSet:
         batches: called anew for each pass; yields x_BCHW as the network wants it, in order.
         labels_N: class of each image, gallery first.
         num_gallery: the first so many images are the gallery, all others are queries.
-        classes: number of classes.
+        classes: number of classes, all of which occur.
+        left_out: classes of the data that do not, for want of images.
     """
 
     batches: Callable[[], Iterator[Tensor]]
     labels_N: NDArray[np.int64]
     num_gallery: int
     classes: int
+    left_out: int = 0
 
     @property
     def gallery_labels_G(self) -> NDArray[np.int64]:

@@ -30,7 +30,7 @@ class Knn:
         """Gallery positions of the k nearest neighbours, nearest first: (B, k).
 
         Raises:
-            ValueError: the gallery has fewer than k images.
+            ValueError: the gallery has no more than k images: all would be neighbours of all.
         """
         mean_M, gallery_GM = self._gallery()
         query_BM = F.normalize(x_BM - mean_M, dim=1)
@@ -49,8 +49,10 @@ class Knn:
         if self._centred is None:
             x_GM = torch.cat(self._parts)
             self._parts = []
-            if len(x_GM) < self.k:
-                raise ValueError(f"gallery must hold at least k images, got {len(x_GM)} k={self.k}")
+            if len(x_GM) <= self.k:
+                raise ValueError(
+                    f"gallery must hold more than k images, got {len(x_GM)} k={self.k}"
+                )
             mean_M = x_GM.mean(0)
             self._centred = mean_M, F.normalize(x_GM - mean_M, dim=1)
         return self._centred

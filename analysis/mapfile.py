@@ -72,7 +72,8 @@ def map_from_parquet(data: bytes, *, source: str) -> ClassRepMap:
     try:
         rows = table.select(MAP.names).cast(MAP).to_pylist()
         readings = tuple(Reading(**row | {"matrix": tuple(row["matrix"])}) for row in rows)
-        return ClassRepMap(readings=readings, **{name: int(facts[name]) for name in _COUNTS})
+        counts = {name: int(facts[name]) for name in _COUNTS if name in facts}
+        return ClassRepMap(readings=readings, **counts)
     except DAMAGE as error:
         raise StoreError(f"{source}: must be a map, got {error}") from None
 

@@ -68,6 +68,7 @@ def build_map(
         num_queries=len(probe_set.query_labels_Q),
         num_gallery=probe_set.num_gallery,
         classes=probe_set.classes,
+        left_out=probe_set.left_out,
     )
 
 

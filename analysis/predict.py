@@ -37,6 +37,10 @@ OTHER_MAPS: tuple[tuple[str, Estimator, Family], ...] = (
 )
 
 
+class NoVanillaError(ValueError):
+    """The study has not trained its vanilla network, which a sampled study need not."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Vanilla:
     """One trained vanilla network of the store."""
@@ -57,12 +61,13 @@ def predict(
     """Look at the study's vanilla networks; write map.parquet and picks.json into its folder.
 
     Args:
-        images: probe images, from the validation split.
+        images: probe images, from the validation split (see `probe_set`).
         device: where the forward passes run; the CPU by default.
         tell: is told of each pass of the images through a network.
 
     Raises:
-        ValueError: the store holds no weights of the vanilla network.
+        NoVanillaError: the store holds no weights of the vanilla network.
+        ValueError: the data has too few validation images.
     """
     device = device or torch.device("cpu")
     study = store.study()
@@ -136,7 +141,7 @@ def vanilla_networks(store: Store, study: Study) -> list[Vanilla]:
     """Every trained vanilla network whose weights the store holds, by seed.
 
     Raises:
-        ValueError: there is none.
+        NoVanillaError: there is none.
     """
     base = study.space.base
     table = store.cells(["network_id", "protocol_id", "seed", "status", "device_s"])
@@ -160,9 +165,10 @@ def vanilla_networks(store: Store, study: Study) -> list[Vanilla]:
             )
         )
     if not found:
-        raise ValueError(
+        raise NoVanillaError(
             f"a map needs the weights of the trained vanilla network {base.network_id}, "
-            f"got none in {store.address}/weights"
+            f"got none in {store.address}/weights; train it with: "
+            f"stac classrepsim {store.address} --train"
         )
     return found
 

@@ -10,6 +10,9 @@ from analysis.classrepsim import ProbeSet
 from stacnet.data.augment import Scaling
 from stacnet.data.images import Splits
 
+LEAST = 2  # validation images of a class that takes part: one in the gallery, one query
+ENOUGH = 4  # of each class at any number of classes: with two queries its error can be told
+
 
 def probe_set(
     splits: Splits,
@@ -21,23 +24,32 @@ def probe_set(
 ) -> ProbeSet:
     """Validation images, half gallery and half queries in every class.
 
+    A class with fewer than 2 validation images is left out; the others are numbered anew, so that
+    chance, means and matrices are those of the classes that take part.
+
     Args:
-        images: how many at most; they are shared evenly among the classes.
+        images: how many are wanted; they are shared evenly among the classes, and each class has
+            at least 4 where it has them.
         batch_size: images per forward pass.
         seed: of the choice.
 
     Raises:
-        ValueError: fewer than two images of a class.
+        ValueError: fewer than two classes can take part, or no images are wanted.
     """
-    labels_N = splits.val.labels_N
+    if images < 1:
+        raise ValueError(f"probe images must be at least 1, got {images=}")
+    counts_K = np.bincount(splits.val.labels_N, minlength=splits.classes)
+    classes = np.flatnonzero(counts_K >= LEAST)
+    if len(classes) < 2:
+        raise ValueError(
+            f"at least 2 classes must have {LEAST} validation images, got {len(classes)} of "
+            f"{splits.classes}"
+        )
+    each = max(ENOUGH, -(-images // len(classes)))
     rng = np.random.default_rng(seed)
     gallery, queries = [], []
-    for label in range(splits.classes):
-        at = rng.permutation(np.flatnonzero(labels_N == label))[: -(-images // splits.classes)]
-        if len(at) < 2:
-            raise ValueError(
-                f"a class must have at least 2 validation images, got {len(at)} of class {label}"
-            )
+    for label in classes:
+        at = rng.permutation(np.flatnonzero(splits.val.labels_N == label))[:each]
         gallery.append(at[: len(at) // 2])
         queries.append(at[len(at) // 2 :])
     order_N = np.concatenate([rng.permutation(np.concatenate(part)) for part in (gallery, queries)])
@@ -50,7 +62,8 @@ def probe_set(
 
     return ProbeSet(
         batches=batches,
-        labels_N=labels_N[order_N],
+        labels_N=np.searchsorted(classes, splits.val.labels_N[order_N]),
         num_gallery=sum(len(part) for part in gallery),
-        classes=splits.classes,
+        classes=len(classes),
+        left_out=splits.classes - len(classes),
     )

@@ -24,6 +24,10 @@ NOT_READ = Estimate(float("nan"), float("nan"))
 class Resampler:
     """Estimates macro means of per-query scores; the same resamples serve all, so pairs pair.
 
+    A class of n queries is resampled with its deviations times sqrt(n / (n - 1)), else the error of
+    few queries comes out too small, with 2 by a factor of 0.7 (Rao & Wu 1988). Classes of one query
+    have no spread of their own and are resampled together, which errs on the safe side.
+
     Args:
         labels_Q: class of each query.
         resamples: number of bootstrap samples; only queries are resampled, never the gallery.
@@ -31,15 +35,17 @@ class Resampler:
 
     def __init__(self, labels_Q: NDArray[np.int64], *, resamples: int = 500, seed: int = 0):
         rng = np.random.default_rng(seed)
-        present = np.unique(labels_Q)
-        self.weight_Q = np.zeros(len(labels_Q))
-        self.weight_RQ = np.zeros((resamples, len(labels_Q)))
-        for label in present:
-            at = np.flatnonzero(labels_Q == label)
-            share = 1 / (len(at) * len(present))
-            self.weight_Q[at] = share
-            drawn = rng.multinomial(len(at), np.full(len(at), 1 / len(at)), size=resamples)
-            self.weight_RQ[:, at] = drawn * share
+        counts_K = np.bincount(labels_Q)
+        share_Q = 1 / (counts_K[labels_Q] * np.count_nonzero(counts_K))
+        self.weight_Q = share_Q
+        self.weight_RQ = np.repeat(share_Q[None], resamples, axis=0)
+        single_Q = counts_K[labels_Q] == 1
+        strata = [np.flatnonzero(labels_Q == label) for label in np.flatnonzero(counts_K > 1)]
+        for at in (*strata, np.flatnonzero(single_Q)):
+            if len(at) > 1:
+                drawn = rng.multinomial(len(at), np.full(len(at), 1 / len(at)), size=resamples)
+                wider = np.sqrt(len(at) / (len(at) - 1))
+                self.weight_RQ[:, at] *= 1 + (drawn - 1) * wider
 
     def estimate(self, scores_SQ: Floats) -> Estimate:
         """Macro mean over classes, averaged over networks.

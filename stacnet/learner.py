@@ -104,11 +104,13 @@ class Learner:
 def _is_safe_in_channels_last(spec: NetworkSpec) -> bool:
     """Whether oneDNN's strided 1x1 convolutions stay within their memory.
 
-    In torch 2.15 (oneDNN 3.13, AVX-512) the weight gradient of a 1x1 stride-2 convolution in
-    channels_last overruns its buffer with fewer than 16 input channels on maps of 56 pixels and
-    more: heap corruption, then a crash. Seen at 56, not at 54.
+    In torch 2.15 (oneDNN 3.13) the weight gradient of a 1x1 stride-2 convolution in channels_last
+    overruns its buffer: heap corruption, then a crash. With AVX-512 that is so with fewer than 16
+    input channels on maps of 56 pixels and more (not seen at 54); with AVX2 with fewer than 8 (2
+    and 4 crash, 8 does not) on maps of any size.
     """
-    return min(spec.widths) >= 16 or spec.input_size < 50
+    narrowest = min(spec.widths)
+    return narrowest >= 16 or (narrowest >= 8 and spec.input_size < 50)
 
 
 def _average(model: nn.Module, protocol: Protocol) -> AveragedModel | None:

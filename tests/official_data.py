@@ -55,3 +55,8 @@ def _batch(
     labels = rng.integers(first, first + classes, num)
     labels[:2] = first, first + classes - 1
     return {"data": data, "labels": labels.tolist()}
+
+
+def nested() -> bytes:
+    """A tuple of two references to a tuple of two references ..., 60 deep, as opcodes."""
+    return b")" + b"2\x86" * 60

@@ -65,10 +65,10 @@ def test_the_linear_probe_is_scikit_learns_ridge_regression_on_one_hot_classes(c
     assert np.array_equal(ours.look(queries)[:, 0].numpy(), expected)
 
 
-def test_a_gallery_smaller_than_k_is_refused(clouds):
+def test_a_gallery_of_no_more_than_k_images_is_refused(clouds):
     knn = Knn(k=10)
-    knn.add(clouds[0][:9], clouds[2][:9])
-    with pytest.raises(ValueError, match="gallery must hold at least k images, got 9 k=10"):
+    knn.add(clouds[0][:10], clouds[2][:10])
+    with pytest.raises(ValueError, match="gallery must hold more than k images, got 10 k=10"):
         knn.look(clouds[1])
 
 

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from official_data import dump
+from official_data import dump, nested
 
 from stacnet.data.pickles import read_pickle
 
@@ -47,4 +47,35 @@ def test_a_truncated_large_batch_is_named(tmp_path):
     dump(tmp_path / "batch", {"data": np.zeros((2000, 768), np.uint8)})
     (tmp_path / "batch").write_bytes((tmp_path / "batch").read_bytes()[: 1 << 20])
     with pytest.raises(ValueError, match="batch: truncated"):
+        read_pickle(tmp_path / "batch")
+
+
+ARRAY = b"cnumpy\nndarray\n)\x81"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        b"}" + nested() + b"K\x01s.",  # a key
+        b"}(" + nested() + b"K\x01u.",
+        b"(" + nested() + b"K\x01d.",
+        b"\x8f(" + nested() + b"\x90.",  # a member of a set
+        b"(" + nested() + b"\x91.",
+        b"cnumpy\ndtype\n(" + nested() + b"tR.",  # the name of a type
+        ARRAY + b"(K\x01" + nested() + b"cnumpy\ndtype\n(S'u1'\ntR\x89C\x00tb.",  # a shape
+        ARRAY + b"(K\x01K\x01\x85cnumpy\ndtype\n(S'u1'\ntR\x89" + nested() + b"tb.",  # bytes
+        b"c_codecs\nencode\n(" + nested() + b"S'latin1'\ntR.",
+    ],
+)
+def test_a_pickle_that_would_take_for_ever_is_refused_at_once(tmp_path, code):
+    (tmp_path / "batch").write_bytes(b"\x80\x04" + code)
+    with pytest.raises(ValueError, match=r"batch: .{1,300}$"):
+        read_pickle(tmp_path / "batch")
+
+
+def test_a_text_that_is_decoded_again_and_again_is_refused(tmp_path):
+    again = b"c_codecs\nencode\n(h\x00S'latin1'\ntR0"
+    code = b"X" + (100_000).to_bytes(4, "little") + b"x" * 100_000 + b"q\x00" + again * 1000 + b"."
+    (tmp_path / "batch").write_bytes(b"\x80\x02" + code)
+    with pytest.raises(ValueError, match="refused: a text is decoded again and again"):
         read_pickle(tmp_path / "batch")

@@ -151,6 +151,13 @@ def test_a_narrow_network_trains_on_large_images():
     assert results(protocol, spec=spec)[0].val_loss > 0
 
 
+@pytest.mark.parametrize(("width", "is_plain"), [(4, True), (7, True), (8, False)])
+def test_a_network_of_fewer_than_8_channels_keeps_the_plain_layout_on_any_image(width, is_plain):
+    spec = resnet(8, width=width, input_size=16, classes=8)  # channels_last would corrupt the heap
+    weight = next(Trainer(spec, RECIPE, load(DATA)).evaluated_model.parameters())
+    assert weight.is_contiguous() == is_plain
+
+
 def test_a_slice_ends_soon_after_its_budget():
     trainer = Trainer(SPEC, replace(RECIPE, epochs=100), load(DATA))
     trainer.run()

@@ -27,7 +27,7 @@ def run(command: c.Demo | c.ClassRepSim | c.Compare | c.Report | c.Replay) -> in
         case c.Demo():
             _demo(command)
         case c.ClassRepSim():
-            _classrepsim(command)
+            return _classrepsim(command)
         case c.Compare():
             _compare(command)
         case c.Report():
@@ -69,20 +69,47 @@ def _report(folders: list[str], out: str | Path | None) -> str:
         return report(folders, out)
 
 
-def _classrepsim(command: c.ClassRepSim) -> None:
+def _train_missing(store: Store) -> int | None:
+    """Train the vanilla network if the study has not; the exit code if that did not succeed."""
+    from analysis.predict import NoVanillaError, vanilla_networks
+    from search.cli.vanilla import train_vanilla
+
+    try:
+        vanilla_networks(store, store.study())
+        return None
+    except NoVanillaError:
+        status = train_vanilla(store)
+    if status == "complete":
+        return None
+    if status == "preempted":
+        print("stopped; the same command goes on")
+        return 0
+    print(f"there is no map without the vanilla network, which ended as {status}")
+    return 1
+
+
+def _classrepsim(command: c.ClassRepSim) -> int:
     store = Store(command.folder)
+    if command.train and (ended := _train_missing(store)) is not None:
+        return ended
     chart, picks = _looked(store, images=command.images)
     if command.out:
         Path(command.out).write_text(picks.to_json())
     if command.json:
         print(picks.to_json())
-        return
+        return 0
     Console().print(_map_table(chart))
+    if chart.left_out:
+        print(
+            f"{chart.left_out} of {chart.left_out + chart.classes} classes have fewer than 2 "
+            f"validation images and are left out"
+        )
     for pick in picks.picks:
         if pick.family == "rule":
             mark = " (primary)" if pick.name == picks.primary_rule else ""
             print(f"{pick.name}: {_scales(pick.spec)}{mark}")
     print(f"all picks: {command.out or store.address + '/picks.json'}")
+    return 0
 
 
 def _scales(spec: dict[str, Any]) -> str:

@@ -39,7 +39,9 @@ class ClassRepSim:
     out: str | None = None
     """picks.json to write; by default in DIR"""
     images: int = 1000
-    """probe images, from the validation split"""
+    """probe images, from the validation split; at least 4 of each class"""
+    train: bool = False
+    """first train the vanilla network here, if the study has not: as a cell of the study"""
     json: bool = False
     """print JSON"""
 
@@ -110,7 +112,8 @@ class Prepare:
     """Official files to a memory-mapped cache."""
 
     source: Annotated[Positional[str], arg(name="SOURCE", metavar="SOURCE")]
-    """folder of batches (CIFAR, ImageNet64/32/16) or of images in class folders"""
+    """folder of batches (CIFAR, ImageNet64/32/16) or of images: train/CLASS and test/CLASS, or
+    CLASS alone, of which a fifth becomes the test split"""
     name: str
     """name of the cache, below $STACNET_DATA (default ~/.cache/stacnet)"""
     size: int | None = None

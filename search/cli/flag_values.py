@@ -11,6 +11,7 @@ from stacnet.spec import NetworkSpec, resnet
 
 SHAPE_FLAGS = ("input_size", "in_channels", "classes")
 GATE_FLAGS = ("kernel", "reduction", "pool", "upsample", "fuse", "padding", "norm", "position")
+BUILT_IN = ("scalesignal", "digits")  # data that needs no cache, so that no cache has its name
 PLURALS = {
     "kernel": "kernels",
     "reduction": "reductions",

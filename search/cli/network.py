@@ -1,17 +1,22 @@
 """`stac cost | train | data`: one network, or one data set."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
 from search.cli import commands as c
-from search.cli.flag_values import data_spec, network_spec
+from search.cli.flag_values import BUILT_IN, data_spec, network_spec
 from stacnet.spec import NetworkSpec
+
+if TYPE_CHECKING:
+    from stacnet.data.meta import DrawnSplit
 
 
 def run(command: c.Cost | c.Train | c.Prepare | c.Inspect) -> int:
@@ -64,33 +69,61 @@ def _latency(spec: NetworkSpec) -> dict[str, Any]:
 
 
 def _prepare(command: c.Prepare) -> None:
+    from stacnet.data.cache import cache_folder
     from stacnet.data.images import data_folder
     from stacnet.data.prepare import open_source, prepare
 
-    target = data_folder() / command.name
+    if command.name in BUILT_IN:
+        raise ValueError(f"name must not be one of {BUILT_IN}, got {command.name!r}")
+    target = cache_folder(command.name, below=data_folder())
     source = open_source(Path(command.source), size=command.size)
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task("images")
-        cache = prepare(
-            source, target, progress=lambda n, all_: bar.update(task, completed=n, total=all_)
-        )
+    with _image_bar("preparing") as progress:
+        cache = prepare(source, target, progress=progress)
     print(f"{target}: {len(cache.train[1])} training and {len(cache.test[1])} test images")
+    if cache.test_split is not None:
+        print(f"test images: {_drawn(cache.test_split)}")
 
 
 def _inspect(command: c.Inspect) -> None:
-    from stacnet.data.images import load
+    from stacnet.data.cache import cache_folder, open_cache, verify
+    from stacnet.data.images import data_folder, load
     from stacnet.data.summary import contact_sheet, summarise
 
+    facts: dict[str, Any] = {}
+    if command.name not in BUILT_IN:
+        folder = cache_folder(command.name, below=data_folder())
+        with _image_bar("reading") as progress:
+            verify(folder, progress=progress)
+        cache = open_cache(folder)
+        drawn = cache.test_split
+        facts = {
+            "source": cache.source,
+            "test_split": "of the source" if drawn is None else _drawn(drawn),
+            "checksum": cache.checksum,
+        }
     splits = load(data_spec(command.name))
     summary = summarise(splits)
     if command.sheet:
         contact_sheet(splits.train, Path(command.sheet))
-    facts = asdict(summary) | {"balance": summary.balance}
+    facts |= asdict(summary) | {"balance": summary.balance}
     if not command.json:
         facts["per_class"] = {
             split: f"{min(counts)} to {max(counts)}" for split, counts in summary.per_class.items()
         }
     _show(facts, as_json=command.json)
+
+
+def _drawn(split: "DrawnSplit") -> str:
+    return f"{split.share:.0%} of each class, drawn with seed {split.seed}"
+
+
+@contextmanager
+def _image_bar(verb: str) -> Iterator[Callable[[int, int], None]]:
+    """How many images are done, and the time to go, on stderr."""
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(f"{verb} images", total=None)
+        yield lambda done, num: bar.update(task, completed=done, total=num)
 
 
 def _show(facts: dict[str, Any], *, as_json: bool) -> None:

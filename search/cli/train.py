@@ -80,6 +80,14 @@ def _finish(store: Store, study: Study, splits: Splits, lease: Lease) -> str:
     job = ledger.next_job()
     if not isinstance(job, Job):
         return "complete"
+    return train_here(job, store, study, splits)
+
+
+def train_here(job: Job, store: Store, study: Study, splits: Splits) -> str:
+    """Train in this process, with a bar on stderr; the attempt's status.
+
+    SIGTERM and SIGINT end it with a checkpoint, as `preempted`.
+    """
     device = "cuda" if job.gpus else "cpu"
     attempt = CellRun(
         job,

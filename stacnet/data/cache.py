@@ -2,24 +2,15 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-FORMAT = 1
-SPLITS = ("train", "test")
-
-
-@dataclass(frozen=True)
-class Block:
-    """A run of images of one split that was written in one go, and the hash of its pixels."""
-
-    split: str
-    part: str
-    num: int
-    sha256: str
+from stacnet.data.meta import SPLITS, Block, DrawnSplit, Meta, read_meta
+from stacnet.data.statistics import add_histogram, histogram_statistics
+from stacnet.names import check_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +24,7 @@ class Cache:
         mean_C, std_C: of the training pixels per channel, 0..255 scale.
         checksum: of images and labels, sha256 in hex.
         source: the format it was read from.
+        test_split: how the test images were chosen, if the source had no split of its own.
     """
 
     train: tuple[np.ndarray, np.ndarray]
@@ -43,6 +35,16 @@ class Cache:
     std_C: tuple[float, ...]
     checksum: str
     source: str
+    test_split: DrawnSplit | None
+
+
+def cache_folder(name: str, *, below: Path) -> Path:
+    """Where the cache of that name lies.
+
+    Raises:
+        ValueError: the name would lead elsewhere.
+    """
+    return below / check_name(name)
 
 
 def open_cache(folder: Path, *, checksum: str = "") -> Cache:
@@ -51,81 +53,107 @@ def open_cache(folder: Path, *, checksum: str = "") -> Cache:
     Raises:
         ValueError: there is none, it is damaged, or its checksum is another one.
     """
-    meta = _read_meta(folder)
-    if checksum and checksum != meta["checksum"]:
+    meta = _meta(folder)
+    if checksum and checksum != meta.checksum:
         raise ValueError(
             f"{folder}: the study was made on other data: checksum must be {checksum}, "
-            f"got {meta['checksum']}"
+            f"got {meta.checksum}"
         )
     train, test = (_open_split(folder, split, meta) for split in SPLITS)
     return Cache(
         train=train,
         test=test,
-        classes=meta["classes"],
-        class_names=tuple(meta["class_names"]),
-        mean_C=tuple(meta["mean"]),
-        std_C=tuple(meta["std"]),
-        checksum=meta["checksum"],
-        source=meta["source"],
+        classes=meta.classes,
+        class_names=meta.class_names,
+        mean_C=meta.mean,
+        std_C=meta.std,
+        checksum=meta.checksum,
+        source=meta.source,
+        test_split=meta.test_split,
     )
 
 
-def _read_meta(folder: Path) -> dict[str, Any]:
-    path = folder / "meta.json"
+def _meta(folder: Path) -> Meta:
     try:
-        meta = json.loads(path.read_text())
-    except FileNotFoundError:
+        return read_meta(folder / "meta.json")
+    except (FileNotFoundError, NotADirectoryError):
         raise ValueError(
             f"{folder}: no prepared data here; make it with `stac data prepare`"
         ) from None
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON: {error}") from None
-    if meta.get("format") != FORMAT:
-        raise ValueError(f"{path}: format must be {FORMAT}, got {meta.get('format')}")
-    return meta
 
 
-def _open_split(folder: Path, split: str, meta: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    path = folder / f"{split}_images.npy"
-    try:
-        # Copy on write: a page that is only read is shared, and torch wants writable arrays.
-        images_NCHW = np.load(path, mmap_mode="c", allow_pickle=False)
-        labels_N = np.load(folder / f"{split}_labels.npy", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: damaged, prepare the data again: {error}") from None
-    if list(images_NCHW.shape) != meta["shapes"][split] or len(labels_N) != len(images_NCHW):
+def _open_split(folder: Path, split: str, meta: Meta) -> tuple[np.ndarray, np.ndarray]:
+    shape = meta.shapes[split]
+    images_NCHW = _mapped(folder / f"{split}_images.npy", shape=shape, dtype=np.uint8)
+    path = folder / f"{split}_labels.npy"
+    labels_N = np.array(_mapped(path, shape=shape[:1], dtype=np.int64))
+    if labels_N.min() < 0 or labels_N.max() >= meta.classes:
         raise ValueError(
-            f"{path}: shape must be {meta['shapes'][split]}, got {list(images_NCHW.shape)} "
-            f"and {len(labels_N)} labels"
+            f"{path}: damaged, prepare the data again: labels must be in 0..{meta.classes - 1}, "
+            f"got {labels_N.min()}..{labels_N.max()}"
         )
     return images_NCHW, labels_N
 
 
-def verify(folder: Path) -> None:
-    """Read everything and compare with the checksum.
+def _mapped(path: Path, *, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    """An array on disk. Copy on write: a page only read is shared, and torch wants writable ones.
+
+    Raises:
+        ValueError: it is not that array.
+    """
+    try:
+        if not path.is_file():
+            raise ValueError("must be a file")
+        array = np.lib.format.open_memmap(path, mode="c")
+    except Exception as error:  # whatever a damaged header does to the one who reads it
+        raise ValueError(f"{path}: damaged, prepare the data again: {error}") from None
+    if array.shape != shape or array.dtype != dtype:
+        raise ValueError(
+            f"{path}: damaged, prepare the data again: must be {np.dtype(dtype)} of shape {shape}, "
+            f"got {array.dtype} of {array.shape}"
+        )
+    return array
+
+
+def verify(folder: Path, *, progress: Callable[[int, int], None] | None = None) -> None:
+    """Read everything and compare with the checksum and the statistics.
+
+    Args:
+        progress: called with images read and images in all.
 
     Raises:
         ValueError: the content is not what was prepared.
     """
-    cache, meta = open_cache(folder), _read_meta(folder)
+    cache, meta = open_cache(folder), _meta(folder)
     images = {"train": cache.train[0], "test": cache.test[0]}
     position: dict[str, int] = dict.fromkeys(SPLITS, 0)
-    blocks = [Block(**block) for block in meta["blocks"]]
-    for block in blocks:
+    histogram_CV = np.zeros((3, 256), np.int64)
+    for block in meta.blocks:
         start = position[block.split]
         position[block.split] += block.num
         chosen = np.ascontiguousarray(images[block.split][start : start + block.num])
         if hashlib.sha256(chosen.data).hexdigest() != block.sha256:
             raise ValueError(f"{folder}: damaged: {block.part} from image {start} has changed")
-    if checksum_of(blocks, [cache.train[1], cache.test[1]]) != cache.checksum:
+        if block.split == "train":
+            add_histogram(histogram_CV, chosen)
+        if progress is not None:
+            progress(sum(position.values()), sum(shape[0] for shape in meta.shapes.values()))
+    labels = [cache.train[1], cache.test[1]]
+    if checksum_of(meta.blocks, labels, test_split=meta.test_split) != cache.checksum:
         raise ValueError(f"{folder}: damaged: labels or meta.json have changed")
+    if not np.allclose(histogram_statistics(histogram_CV), (meta.mean, meta.std)):
+        raise ValueError(f"{folder}: damaged: mean or std in meta.json have changed")
 
 
-def checksum_of(blocks: list[Block], labels: list[np.ndarray]) -> str:
+def checksum_of(
+    blocks: Sequence[Block], labels: list[np.ndarray], *, test_split: DrawnSplit | None = None
+) -> str:
     """sha256 over the blocks' own and the labels: changes with any pixel or label."""
     digest = hashlib.sha256()
     for block in blocks:
         digest.update(f"{block.split} {block.num} {block.sha256}\n".encode())
     for labels_N in labels:
         digest.update(labels_N.astype("<i8").tobytes())
+    if test_split is not None:
+        digest.update(json.dumps(asdict(test_split), sort_keys=True).encode())
     return digest.hexdigest()

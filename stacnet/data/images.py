@@ -12,7 +12,8 @@ from typing import assert_never
 import numpy as np
 
 from stacnet.data import digits, scalesignal
-from stacnet.data.cache import open_cache
+from stacnet.data.cache import cache_folder, open_cache
+from stacnet.data.statistics import add_histogram, histogram_statistics
 from stacnet.protocol import DataSpec, Digits, Prepared, ScaleSignal
 
 CHUNK = 4096  # images read at a time
@@ -124,7 +125,7 @@ def _load_digits(data: Digits) -> Splits:
 
 
 def _load_prepared(data: Prepared, folder: Path) -> Splits:
-    cache = open_cache(folder / data.name, checksum=data.checksum)
+    cache = open_cache(cache_folder(data.name, below=folder), checksum=data.checksum)
     train, val = split_off(whole(*cache.train), fraction=data.val_fraction, seed=data.seed)
     return Splits(train, val, whole(*cache.test), cache.classes, cache.mean_C, cache.std_C)
 
@@ -161,21 +162,3 @@ def pixel_statistics(images: ImageSet) -> tuple[tuple[float, ...], tuple[float, 
     for start in range(0, len(images), CHUNK):
         add_histogram(histogram_CV, images.take(slice(start, start + CHUNK)))
     return histogram_statistics(histogram_CV)
-
-
-def add_histogram(histogram_CV: np.ndarray, images_NCHW: np.ndarray) -> None:
-    """Count the 256 values of each channel into `histogram_CV`, int64 (C, 256)."""
-    for channel, counts_V in enumerate(histogram_CV):
-        counts_V += np.bincount(images_NCHW[:, channel].ravel(), minlength=256)
-
-
-def histogram_statistics(
-    histogram_CV: np.ndarray,
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel from its counts; a constant channel has 1."""
-    values_V = np.arange(256)
-    total_C = histogram_CV.sum(1)
-    mean_C = histogram_CV @ values_V / total_C
-    variance_C = histogram_CV @ values_V**2 / total_C - mean_C**2
-    std_C = np.where(variance_C > 1e-6, np.sqrt(np.maximum(variance_C, 1e-6)), 1.0)
-    return tuple(mean_C.tolist()), tuple(std_C.tolist())

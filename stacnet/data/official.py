@@ -112,24 +112,51 @@ def _part(split: str, pixels: StoredArray, labels_N: np.ndarray) -> Part:
     def read(start: int, stop: int) -> np.ndarray:
         return pixels.rows(start, stop).reshape(-1, 3, side, side)
 
-    return Part(name=pixels.path.name, path=pixels.path, split=split, labels_N=labels_N, read=read)
+    status = pixels.path.stat()
+    return Part(
+        name=pixels.path.name,
+        path=pixels.path,
+        split=split,
+        labels_N=labels_N,
+        read=read,
+        fingerprint=repr((status.st_size, status.st_mtime_ns)),
+    )
 
 
 def _open_batch(path: Path, layout: Layout) -> tuple[StoredArray, np.ndarray]:
-    content = read_pickle(path)
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: a batch must be a dict, got {type(content).__name__}")
-    batch = {_name(key): value for key, value in content.items()}
+    batch = _read_dict(path)
     for key in ("data", layout.label_key):
         if key not in batch:
-            raise ValueError(f"{path}: a batch must have {key!r}, got keys {sorted(batch)}")
+            raise ValueError(
+                f"{path}: a batch must have {key!r}, got keys {str(sorted(batch))[:200]}"
+            )
     pixels = _pixels(path, getattr(batch["data"], "array", None))
     return pixels, _labels(path, batch[layout.label_key], layout=layout, num=pixels.shape[0])
 
 
+def _whole_numbers(value: Any) -> np.ndarray | None:
+    """The flat whole numbers of an array or a list, or None; a nested list could have no end."""
+    stored = getattr(value, "array", None)
+    if isinstance(stored, StoredArray):
+        is_flat = len(stored.shape) == 1 and stored.dtype.kind in "iu"
+        return stored.rows(0, stored.shape[0]) if is_flat else None
+    is_flat = isinstance(value, list | tuple) and all(
+        type(label) is int and abs(label) < 2**31 for label in value
+    )
+    return np.array(value, np.int64) if is_flat else None
+
+
+def _read_dict(path: Path) -> dict[str, Any]:
+    content = read_pickle(path)
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: a batch must be a dict, got {type(content).__name__}")
+    return {_name(key): value for key, value in content.items()}
+
+
 def _pixels(path: Path, pixels: Any) -> StoredArray:
     if not isinstance(pixels, StoredArray) or pixels.dtype != np.uint8:
-        raise ValueError(f"{path}: data must be an array of uint8, got {pixels}")
+        got = pixels.dtype if isinstance(pixels, StoredArray) else type(pixels).__name__
+        raise ValueError(f"{path}: data must be an array of uint8, got {got}")
     if len(pixels.shape) != 2 or 3 * _side(pixels) ** 2 != pixels.shape[1] or not pixels.shape[0]:
         raise ValueError(f"{path}: data must have shape (images, 3 * side**2), got {pixels.shape}")
     return pixels
@@ -140,12 +167,12 @@ def _side(pixels: StoredArray) -> int:
 
 
 def _labels(path: Path, value: Any, *, layout: Layout, num: int) -> np.ndarray:
-    stored = getattr(value, "array", None)
-    flat = stored.rows(0, stored.shape[0]) if isinstance(stored, StoredArray) else np.array(value)
-    if flat.shape != (num,) or flat.dtype.kind not in "iu":
+    flat = _whole_numbers(value)
+    if flat is None or len(flat) != num:
+        got = "something else" if flat is None else f"{len(flat)}"
         raise ValueError(
             f"{path}: {layout.label_key} must be one whole number for each of {num} images, got "
-            f"shape {flat.shape} of {flat.dtype}"
+            f"{got}"
         )
     first, last = layout.first_label, layout.first_label + layout.classes - 1
     if flat.min() < first or flat.max() > last:
@@ -159,14 +186,15 @@ def _class_names(folder: Path, layout: Layout) -> tuple[str, ...]:
     path = folder / layout.meta
     if not layout.meta or not path.is_file():
         return tuple(str(label + layout.first_label) for label in range(layout.classes))
-    content = {_name(key): value for key, value in read_pickle(path).items()}
-    names = tuple(_name(name) for name in content.get(layout.names_key, ()))
+    names = _read_dict(path).get(layout.names_key)
+    if not isinstance(names, list) or not all(isinstance(name, str | bytes) for name in names):
+        raise ValueError(f"{path}: {layout.names_key} must be a list of names")
     if len(names) != layout.classes:
         raise ValueError(
             f"{path}: {layout.names_key} must have {layout.classes} names, got {len(names)}"
         )
-    return names
+    return tuple(_name(name) for name in names)
 
 
 def _name(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

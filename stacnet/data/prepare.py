@@ -6,21 +6,23 @@ says how far it got. At the end the folder is renamed. Memory is bounded by one 
 
 import fcntl
 import hashlib
-import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from stacnet.data.cache import FORMAT, SPLITS, Block, Cache, checksum_of, open_cache
+from stacnet.data.cache import Cache, checksum_of, open_cache
 from stacnet.data.folder import is_image_folder, open_folder
-from stacnet.data.images import add_histogram, histogram_statistics
+from stacnet.data.meta import FORMAT, SPLITS, Block, Meta, read_sealed, write_meta, write_sealed
 from stacnet.data.official import find_layout, open_official
 from stacnet.data.source import Part, Source
+from stacnet.data.statistics import add_histogram, histogram_statistics
 
 BLOCK_BYTES = 32 << 20
+LARGEST_SIDE = 2048  # pixels; a network's memory ends long before
 
 
 @dataclass
@@ -36,11 +38,16 @@ def open_source(folder: Path, *, size: int | None = None) -> Source:
     """Recognise and check the data in a folder.
 
     Args:
-        size: side that images of an image folder are resized to, pixels; official data has its own.
+        size: side that images of a folder are resized to, 1..2048 pixels; official data has its
+            own.
 
     Raises:
         ValueError: nothing is recognised, or what is there is not whole.
     """
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder")
+    if size is not None and not 1 <= size <= LARGEST_SIDE:
+        raise ValueError(f"size must be in 1..{LARGEST_SIDE} pixels, got {size=}")
     layout = find_layout(folder)
     if layout is not None:
         source = open_official(folder, layout)
@@ -50,7 +57,7 @@ def open_source(folder: Path, *, size: int | None = None) -> Source:
     if not is_image_folder(folder):
         raise ValueError(
             f"{folder}: must hold ImageNet (train_data_batch_1), CIFAR (data_batch_1, train) or "
-            f"images (train/<class>/), got neither"
+            f"images (train/<class>/ or <class>/), got neither"
         )
     if size is None:
         raise ValueError(f"{folder}: a folder of images needs a size, got {size=}")
@@ -68,16 +75,17 @@ def prepare(
         progress: called with images done and images in all.
 
     Raises:
-        ValueError: the target exists, is being written by another process, or the source holds a
-            batch twice.
+        ValueError: the target exists, is being written by another process, does not fit on the
+            disk, or the source holds a batch twice.
     """
-    if target.exists():
+    if os.path.lexists(target):
         raise ValueError(f"{target}: already there; remove it to prepare again")
     partial = target.parent / f".{target.name}.partial"
     partial.mkdir(parents=True, exist_ok=True)
     with (partial / "lock").open("w") as lock:
         _lock(lock.fileno(), target)
         state = _resume(partial, source)
+        _check_space(partial, source, state)
         for done in _write_blocks(partial, source, state):
             if progress is not None:
                 progress(done, sum(len(part.labels_N) for part in source.parts))
@@ -95,23 +103,42 @@ def _lock(descriptor: int, target: Path) -> None:
 
 
 def _resume(partial: Path, source: Source) -> _Progress:
+    """What is there already; nothing if the files or the note on them are not as they were left."""
     fresh = _Progress(source=_fingerprint(source))
     try:
-        plain = json.loads((partial / "progress.json").read_text())
-    except FileNotFoundError:
+        note = _Progress(**read_sealed(partial / "progress.json"))
+        blocks = [Block(**block) for block in note.blocks]  # type: ignore[arg-type]
+        sizes = {s: (partial / f"{s}_images.npy").stat().st_size for s in {b.split for b in blocks}}
+    except (FileNotFoundError, ValueError, TypeError):
         return fresh
-    if plain["source"] != fresh.source:
+    is_whole = all(size > _num_bytes(source, split) for split, size in sizes.items())
+    if note.source != fresh.source or not is_whole:
         return fresh
-    blocks = [Block(**block) for block in plain["blocks"]]
-    return _Progress(source=fresh.source, blocks=blocks, histogram=plain["histogram"])
+    return _Progress(source=fresh.source, blocks=blocks, histogram=note.histogram)
+
+
+def _num_bytes(source: Source, split: str) -> int:
+    return len(source.labels(split)) * 3 * source.size**2
+
+
+def _check_space(partial: Path, source: Source, state: _Progress) -> None:
+    done = sum(block.num for block in state.blocks) * 3 * source.size**2
+    needed, free = (
+        sum(_num_bytes(source, s) for s in SPLITS) - done,
+        shutil.disk_usage(partial).free,
+    )
+    if needed > free:
+        raise ValueError(
+            f"{partial.parent}: the images need {needed / 1e9:,.1f} GB, got {free / 1e9:,.1f} GB "
+            f"free"
+        )
 
 
 def _fingerprint(source: Source) -> str:
     """Changes when a file of the source does."""
-    digest = hashlib.sha256(repr((FORMAT, source.format, source.size)).encode())
+    digest = hashlib.sha256(repr((FORMAT, source.format, source.size, source.test_split)).encode())
     for part in source.parts:
-        status = part.path.stat()
-        digest.update(repr((part.name, status.st_size, status.st_mtime_ns)).encode())
+        digest.update(repr((part.name, part.fingerprint)).encode())
         digest.update(part.labels_N.tobytes())
     return digest.hexdigest()
 
@@ -140,7 +167,7 @@ def _write_blocks(partial: Path, source: Source, state: _Progress) -> Iterator[i
             add_histogram(counts_CV, images_NCHW)
             state.histogram = counts_CV.tolist()
         state.blocks.append(block)
-        _write_json(partial / "progress.json", asdict(state))
+        write_sealed(partial / "progress.json", asdict(state))
         written[part.split] += block.num
         done += block.num
         yield done
@@ -160,12 +187,12 @@ def _refuse_twice(block: Block, earlier: list[Block], source: Source) -> None:
 
 def _write_at(partial: Path, source: Source, *, split: str, first: int, images: np.ndarray) -> None:
     path = partial / f"{split}_images.npy"
-    shape = (len(source.labels(split)), *images.shape[1:])
     if first == 0:
+        shape = (len(source.labels(split)), *images.shape[1:])
         np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape).flush()
-    header = path.stat().st_size - int(np.prod(shape))
+    header = path.stat().st_size - _num_bytes(source, split)
     with path.open("r+b") as file:  # not through the map: its pages would count as our memory
-        file.seek(header + first * int(np.prod(shape[1:])))
+        file.seek(header + first * 3 * source.size**2)
         file.write(images.data)
         file.flush()
         os.fsync(file.fileno())
@@ -177,29 +204,22 @@ def _finish(partial: Path, source: Source, state: _Progress) -> None:
         np.save(partial / f"{split}_labels.npy", labels[split])
     mean_C, std_C = histogram_statistics(np.array(state.histogram))
     side = (3, source.size, source.size)
-    meta = {
-        "format": FORMAT,
-        "source": source.format,
-        "classes": len(source.class_names),
-        "class_names": source.class_names,
-        "shapes": {split: [len(labels[split]), *side] for split in SPLITS},
-        "mean": mean_C,
-        "std": std_C,
-        "blocks": [asdict(block) for block in state.blocks],
-        "checksum": checksum_of(state.blocks, [labels[split] for split in SPLITS]),
-    }
-    _write_json(partial / "meta.json", meta)
+    meta = Meta(
+        source=source.format,
+        classes=len(source.class_names),
+        class_names=source.class_names,
+        shapes={split: (len(labels[split]), *side) for split in SPLITS},
+        mean=mean_C,
+        std=std_C,
+        blocks=tuple(state.blocks),
+        checksum=checksum_of(
+            state.blocks, [labels[split] for split in SPLITS], test_split=source.test_split
+        ),
+        test_split=source.test_split,
+    )
+    write_meta(partial / "meta.json", meta)
     for name in ("progress.json", "lock"):
         (partial / name).unlink()
-
-
-def _write_json(path: Path, value: object) -> None:
-    fresh = path.with_suffix(".tmp")
-    with fresh.open("w") as file:
-        json.dump(value, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, path)
 
 
 def _sync(folder: Path) -> None:

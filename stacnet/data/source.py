@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from stacnet.data.meta import DrawnSplit
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -17,6 +19,7 @@ class Part:
         split: train or test.
         labels_N: int64 classes from 0.
         read: (start, stop) -> uint8 images (stop - start, 3, S, S).
+        fingerprint: changes when one of its files does.
     """
 
     name: str
@@ -24,6 +27,7 @@ class Part:
     split: str
     labels_N: np.ndarray
     read: Callable[[int, int], np.ndarray]
+    fingerprint: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +39,14 @@ class Source:
         size: S, pixels.
         class_names: one per class.
         parts: in order.
+        test_split: how the test images were drawn, if the data brings no test split.
     """
 
     format: str
     size: int
     class_names: tuple[str, ...]
     parts: list[Part]
+    test_split: DrawnSplit | None = None
 
     def labels(self, split: str) -> np.ndarray:
         """Classes of all images of a split, int64 (N,)."""

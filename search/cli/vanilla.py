@@ -1,0 +1,41 @@
+"""`stac classrepsim --train`: the vanilla network that a study has not trained, as a cell of it."""
+
+from search.cells import Cell, Job
+from search.cli.train import train_here
+from search.lease import Lease
+from search.ledger import History, Ledger
+from search.losses import account_for
+from search.store import Store
+from search.strategy import Listed
+from stacnet.data.images import load
+
+
+def train_vanilla(store: Store) -> str:
+    """Train it in this process with the study's own recipe and first seed; the status it ends with.
+
+    Its row and weights lie in the store, as if the study had asked for it: a sampler that is
+    resumed knows it. Outside of the study's space it has no point, like a finalist.
+
+    Raises:
+        StudyError: another driver is at work on the study, the storage fails.
+    """
+    study = store.study()
+    splits = load(study.protocol.data)
+    base = study.space.base
+    cell = Cell(
+        spec=base,
+        protocol_id=study.protocol.protocol_id,
+        seed=study.seeds[0],
+        point=study.space.find(base),
+        suggested_by="classrepsim",
+    )
+    lease = Lease(store.storage)
+    try:
+        account_for(lease, study=study, store=store)
+        history, strategy = History(store, study), Listed([cell], number=1)
+        ledger = Ledger(study, strategy, history=history, begun=[], lease=lease.owner)
+        job = ledger.next_job()
+        assert isinstance(job, Job)
+        return train_here(job, store, study, splits)
+    finally:
+        lease.release()
