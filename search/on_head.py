@@ -26,10 +26,15 @@ def at_work() -> list[str]:
 
     Raises:
         ConnectionError: there is neither a run nor a Ray that answers.
+        ClusterError: Ray answers, but not to us (another token).
     """
+    from ray.exceptions import RayError
+
     ours = {run.pid: run.title for run in runs.running()}
     try:
         jobs = _gcs().get_all_job_info().values()
+    except RayError as error:
+        raise ClusterError(f"Ray must say who is at work, got: {error}") from None
     except ConnectionError:
         if not ours:
             raise
@@ -187,7 +192,7 @@ def main() -> int:
     """Answer on stdout; 1 with one line on stderr if it could not be done."""
     try:
         return answer(_parser().parse_args())
-    except (ClusterError, ConnectionError, TimeoutError) as error:
+    except (ValueError, OSError) as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 1
 
