@@ -30,7 +30,8 @@ def at_work() -> list[str]:
     """
     from ray.exceptions import RayError
 
-    ours = {run.pid: run.title for run in runs.running()}
+    ours = runs.running()
+    pids = {run.pid for run in ours}
     try:
         jobs = _gcs().get_all_job_info().values()
     except RayError as error:
@@ -39,9 +40,9 @@ def at_work() -> list[str]:
         if not ours:
             raise
         jobs = []
-    others = [job for job in jobs if not job.is_dead and job.driver_pid not in ours]
+    others = [job for job in jobs if not job.is_dead and job.driver_pid not in pids]
     others = [job.entrypoint for job in others if NAME not in job.entrypoint]
-    return [*ours.values(), *others]
+    return [*(run.title for run in ours), *others]
 
 
 def refuse_if_busy() -> None:
