@@ -1,6 +1,8 @@
 """The two cluster files as they are committed, and files that are none."""
 
 import re
+import subprocess
+from os import defpath
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import yaml
 from hosts import need_hosts
 from ray.autoscaler._private.autoscaler import AutoscalerSummary
 from ray.autoscaler._private.load_metrics import LoadMetricsSummary
-from ray.autoscaler._private.util import format_info_string
+from ray.autoscaler._private.util import format_info_string, hash_runtime_conf
 from ray.autoscaler.v2.schema import ClusterStatus, LaunchRequest
 from ray.autoscaler.v2.utils import ClusterStatusFormatter
 
@@ -58,6 +60,20 @@ def test_only_the_head_is_asked_before_ray_stops_and_no_environment_travels():
         assert first.endswith("-m search.on_head refuse-if-busy")
         assert second == plain["worker_start_ray_commands"][0] == "ray stop"
         assert {".venv", ".uv"} <= set(plain["rsync_exclude"])
+
+
+@pytest.mark.parametrize("name", ["cluster.yaml", "cluster.local.yaml"])
+def test_rays_autoscaler_does_not_read_the_environment_when_it_starts(name, tmp_path):
+    """It hashes all that lies below the mounted folder: with .venv in it 15 s of a core."""
+    (tmp_path / "stacnet").mkdir()
+    commands = yaml.safe_load((ROOT / name).read_text())["setup_commands"]
+    (link,) = [command for command in commands if "ln -s" in command]
+    subprocess.run(["bash", "-c", link], env={"HOME": str(tmp_path), "PATH": defpath}, check=True)
+    (tmp_path / "stacnet" / ".venv" / "torch.so").write_text("gigabytes")
+    mounts = {"~/stacnet": str(tmp_path / "stacnet")}
+    before = hash_runtime_conf(mounts, None, "one")
+    (tmp_path / "stacnet" / ".venv" / "torch.so").write_text("other gigabytes")
+    assert hash_runtime_conf(mounts, None, "two")[1] == before[1]
 
 
 @pytest.mark.parametrize(
