@@ -190,12 +190,12 @@ def answer(asked: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    """Answer on stdout; 1 with one line on stderr if it could not be done."""
+    """Answer on stdout; one line on stderr and 1 (it failed) or 2 (wrong use) if there is none."""
     try:
         return answer(_parser().parse_args())
     except (ValueError, OSError) as error:
         print(" ".join(str(error).split()), file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, ClusterError) else 1
 
 
 if __name__ == "__main__":

@@ -173,7 +173,7 @@ def test_a_head_with_a_run_is_busy_and_one_with_none_and_without_ray_is_not(
         on_head.at_work()
     run = start(IN_ORDER, "search", "x")
     assert on_head.at_work() == [run.title]
-    assert on_head.main() == 1
+    assert on_head.main() == 2
     refused = capsys.readouterr().err
     assert refused.startswith("Ray must not be stopped under a running search, got")
     assert "stac search x" in refused
