@@ -3,20 +3,53 @@ PYTHON ?= python3
 BIN := .venv/bin
 # uv keeps torch and torchvision builds matched; pip may take a local wheel that does not.
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+# `make setup TORCH=cpu` leaves CUDA out; it stays so until `make setup TORCH=cuda`.
+TORCH ?= $(or $(firstword $(shell tail -n 1 .venv/.installed 2>/dev/null)),cuda)
+ifeq ($(TORCH),cuda)
+SIZE_GB := 7
+ABOUT := 6.7 GB with CUDA (3.4 GB to download); without a GPU: make setup TORCH=cpu, 2.3 GB
+else ifeq ($(TORCH),cpu)
+SIZE_GB := 3
+ABOUT := 2.3 GB without CUDA
+else
+$(error TORCH must be cuda or cpu, got TORCH=$(TORCH))
+endif
+# Where .venv works: with another choice, Python, processor or folder (a copy) it is made anew.
+PLACE = echo $(TORCH) $$($(BIN)/python -c \
+  'import platform, sys; print(sys.version, platform.machine(), sys.prefix)' 2>/dev/null)
+# What .venv holds: the bytes of the lock count and not its date, which is that of its commit.
+STAMP = { cat requirements.lock pyproject.toml | cksum; $(PLACE); }
+PIP = $(UV) pip install --compile-bytecode --python $(BIN)/python
+CUDA := torch|torchvision|triton|nvidia-[a-z0-9-]+|cuda-[a-z]+
 
-.PHONY: setup demo test test-long check lock clean
+.PHONY: setup install stamp demo test test-long check lock clean
 
-setup: .venv/.installed
+setup:
+	@test "$$($(STAMP))" = "$$(cat .venv/.installed 2>/dev/null)" || $(MAKE) --no-print-directory install
 
-.venv/.installed: requirements.lock pyproject.toml
+install:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "stacnet needs Python >= 3.11, got $$($(PYTHON) --version); set PYTHON=..."; exit 2; }
+	@echo "Installing requirements.lock into .venv: $(ABOUT); minutes, less if uv has it in its cache."
 	@command -v $(UV) >/dev/null || { $(PYTHON) -m venv .uv && .uv/bin/pip install -q uv; } || \
 	  $(PYTHON) -m pip install -q --target .uv uv
-	@test -x $(BIN)/python || $(UV) venv -q --python "$$(command -v $(PYTHON))" .venv
-	$(UV) pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
-	$(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
-	@touch $@
+	@test "$$($(PLACE))" = "$$(tail -n 1 .venv/.installed 2>/dev/null)" || { \
+	  df -Pk . | awk 'NR == 2 && $$4 < $(SIZE_GB) * 1000000 { print "the disk of this folder must have" \
+	    " $(SIZE_GB) GB free, got " $$4 / 1000000 " GB"; exit 2 }' && \
+	  $(UV) venv --clear --python "$$(command -v $(PYTHON))" .venv; }
+	@rm -f .venv/.installed
+ifeq ($(TORCH),cpu)
+	@awk '/^[^ #]/ { skip = /^($(CUDA))==/ } !skip' requirements.lock > .venv/cpu.lock
+	$(PIP) --require-hashes --no-deps -r .venv/cpu.lock
+	$(PIP) --no-deps --torch-backend=cpu $$(grep -oE '^torch(vision)?==[^ ]+' requirements.lock)
+else
+	$(PIP) --require-hashes -r requirements.lock
+endif
+	$(PIP) --no-deps --no-build-isolation -e .
+	@$(STAMP) > .venv/.installed
+
+stamp:
+	@$(STAMP)
 
 demo: setup
 	$(BIN)/stac demo --out out/demo

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -143,17 +144,38 @@ def _make_group(ssh_from: str, *, region: str, name: str) -> str:
     found = ec2.describe_security_groups(Filters=_named("group-name", name))["SecurityGroups"]
     if found:
         group = found[0]["GroupId"]
-        if found[0]["IpPermissions"]:
-            rules = found[0]["IpPermissions"]
-            ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=rules)
     else:
         about = f"stacnet cluster {name}"
         vpc = vpcs[0]["VpcId"]
         group = ec2.create_security_group(GroupName=name, Description=about, VpcId=vpc)["GroupId"]
-    ssh = {"FromPort": 22, "ToPort": 22, "IpProtocol": "tcp", "IpRanges": [{"CidrIp": ssh_from}]}
-    inside = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}
-    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[ssh, inside])
+    _set_rules(ec2, group, ssh_from=ssh_from)
     return group
+
+
+def _set_rules(ec2: Any, group: str, *, ssh_from: str) -> None:
+    """First what is wanted, then without the rest: Ray opens a group that has no rules."""
+    try:
+        address = str(ip_network(ssh_from, strict=False))
+    except ValueError as error:
+        raise ClusterError(f"metadata.ssh_from must be an address, got {error}") from None
+    ssh = {"FromPort": 22, "ToPort": 22, "IpProtocol": "tcp", "IpRanges": [{"CidrIp": address}]}
+    inside = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}
+    wanted = {("tcp", 22, 22, address): ssh, ("-1", -1, -1, group): inside}
+    pages = ec2.get_paginator("describe_security_group_rules")
+    rules = pages.paginate(Filters=_named("group-id", group)).build_full_result()
+    there = [rule for rule in rules["SecurityGroupRules"] if not rule["IsEgress"]]
+    missing = [wanted[key] for key in wanted.keys() - {_opens(rule) for rule in there}]
+    if missing:
+        ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=missing)
+    old = [rule["SecurityGroupRuleId"] for rule in there if _opens(rule) not in wanted]
+    if old:
+        ec2.revoke_security_group_ingress(GroupId=group, SecurityGroupRuleIds=old)
+
+
+def _opens(rule: dict[str, Any]) -> tuple[str, int, int, str | None]:
+    """Protocol, ports and who may come, an address or a group."""
+    who = rule.get("CidrIpv4") or rule.get("ReferencedGroupInfo", {}).get("GroupId")
+    return rule["IpProtocol"], rule.get("FromPort", -1), rule.get("ToPort", -1), who
 
 
 def _make_roles(bucket: str, *, region: str, name: str) -> None:

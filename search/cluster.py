@@ -1,8 +1,8 @@
-"""A cluster from its YAML: up, wait, submit, down; what `ray up` leaves to the user is done here.
+"""A cluster from its YAML: up, wait, down; what `ray up` leaves to the user is done here.
 
-`ray up` distributes no token, mounts whatever lies about in a checkout, restarts Ray under a
-running search when a mounted byte has changed, opens ssh to the whole internet on AWS, and leaves
-Ray running on the workers of a `local` cluster after `ray down`.
+`ray up` distributes no token, mounts whatever lies about in a checkout, stops Ray under a running
+search whenever it is called again, opens ssh to the whole internet on AWS, and leaves Ray running
+on the workers of a `local` cluster after `ray down`.
 """
 
 import json
@@ -10,20 +10,18 @@ import os
 import shlex
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import yaml
 
 from search import aws
-from search.cluster_file import NO_SSH, Cluster, read_cluster, ssh
+from search.cluster_file import NO_SSH, Cluster, read_cluster, show, ssh
 from search.errors import ClusterError
 from search.snapshot import export, make_token
 
-ON_HEAD = "cd ~/stacnet && . ~/.stacnet.env && exec .venv/bin/python -m search.on_head"
+ON_HEAD = "cd ~/stacnet && . ~/.stacnet.env && exec .venv/bin"
 MACHINES_AT_ONCE = 32
-START_S = 5  # a search that dies at once does so within this time
 
 
 def up(file: str | Path, *, checkout: str | Path = ".") -> str:
@@ -36,11 +34,11 @@ def up(file: str | Path, *, checkout: str | Path = ".") -> str:
         ClusterError: a search is running on the cluster; `ray up` failed; not a git checkout.
     """
     cluster = read_cluster(file)
-    running = drivers(cluster)
+    running = at_work(cluster)
     if running:
         raise ClusterError(
             f"{cluster.name}: a cluster must not be restarted under a running search, got "
-            f"{running}; wait for it, or `stac cluster down` and resume later"
+            f"{running}; wait for it, or `stac cluster stop` it and resume later"
         )
     cluster.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     export(Path(checkout), to=cluster.folder / "tree")
@@ -55,67 +53,23 @@ def up(file: str | Path, *, checkout: str | Path = ".") -> str:
     return head_address(cluster)
 
 
-def wait(file: str | Path, *, gpus: int = 0, cpus: int = 0, timeout_s: float = 1200) -> str:
+def wait(file: str | Path, *, gpus: int = 0, cpus: int = 0, timeout_s: float = 1200) -> int:
     """Ask the autoscaler for so many GPUs and CPUs and wait until the cluster has them.
 
-    Raises:
-        ClusterError: not within the time; what there is.
-    """
-    asked = f"wait --gpus {gpus} --cpus {cpus} --timeout-s {timeout_s}"
-    return _on_head(read_cluster(file), asked, timeout_s=timeout_s + 120)
-
-
-def submit(file: str | Path, command: list[str]) -> str:
-    """Start `stac COMMAND…` on the head so that it outlives this ssh session.
-
-    A plain process in its own session, not a Ray job: jobs need Ray's dashboard, which is not in
-    `ray[tune]`, and a job dies with its cluster where this process may still write its rows.
-
-    Args:
-        file: the cluster's YAML.
-        command: such as `["search", "demo", "--out", "s3://…"]`; `--address auto` is added.
+    Shows what there is whenever that changes; at the end of the time also which launches failed.
 
     Returns:
-        The run's folder on the head: `log`, `pid`, and `exit` (its exit code) when it has ended.
+        Exit code: 0 if they are there, 1 if not within the time.
 
     Raises:
-        ClusterError: it ended at once, with its last lines.
+        ClusterError: a number is negative or none; the head does not answer.
     """
-    cluster = read_cluster(file)
-    words = shlex.join([*command, "--address", "auto"])
-    folder = f".stacnet/runs/{time.strftime('%Y%m%d-%H%M%S')}"
-    inner = f".venv/bin/stac {words}; echo $? > ~/{folder}/exit"
-    script = (
-        f"mkdir -p ~/{folder} && cd ~/stacnet && . ~/.stacnet.env && "
-        f"{{ setsid nohup sh -c {shlex.quote(inner)} > ~/{folder}/log 2>&1 < /dev/null & }} && "
-        f"echo $! > ~/{folder}/pid; "
-        f"for second in {' '.join(map(str, range(START_S)))}; do "
-        f"sleep 1; [ -e ~/{folder}/exit ] && break; done; "
-        f"tail -n 20 ~/{folder}/log; [ ! -e ~/{folder}/exit ] || exit $(cat ~/{folder}/exit)"
-    )
-    done = ssh(cluster, head_address(cluster), script, timeout_s=60)
-    if done.returncode:
-        raise ClusterError(f"stac {words}: {(done.stdout + done.stderr).strip()}")
-    return f"~/{folder}"
-
-
-def log(file: str | Path, *, lines: int) -> str:
-    """Last lines of the newest submitted command, and its exit code or that it runs.
-
-    Raises:
-        ClusterError: the head does not answer, or nothing was submitted.
-    """
-    cluster = read_cluster(file)
-    script = (
-        "cd ~/.stacnet/runs 2> /dev/null && cd $(ls | tail -n 1) && "
-        f"tail -n {lines} log && echo && "
-        "{ [ -e exit ] && echo ended with exit code $(cat exit) || echo running; }"
-    )
-    done = ssh(cluster, head_address(cluster), script, timeout_s=60)
-    if done.returncode:
-        why = done.stderr.strip() or "nothing was submitted"
-        raise ClusterError(f"{cluster.name}: a log needs a submitted command, got: {why}")
-    return done.stdout.strip()
+    if not (gpus >= 0 and cpus >= 0 and timeout_s >= 0):
+        raise ClusterError(
+            f"what is waited for must be at least 0, got {gpus=} {cpus=} {timeout_s=}"
+        )
+    asked = f"wait --gpus {gpus} --cpus {cpus} --timeout-s {timeout_s}"
+    return show_head(read_cluster(file), asked)
 
 
 def down(file: str | Path) -> list[str]:
@@ -141,10 +95,10 @@ def down(file: str | Path) -> list[str]:
     return unknown
 
 
-def drivers(cluster: Cluster) -> list[str] | None:
-    """Command lines of the programs at work on the cluster; None if it has no Ray that answers."""
+def at_work(cluster: Cluster) -> list[str] | None:
+    """The runs and other drivers at work; None if the cluster has no Ray that answers."""
     try:
-        return json.loads(_on_head(cluster, "drivers", timeout_s=90).splitlines()[-1])
+        return json.loads(ask_head(cluster, "at-work", timeout_s=90).splitlines()[-1])
     except (ClusterError, ValueError, IndexError):
         return None
 
@@ -189,11 +143,26 @@ def _ray(*words: str, environment: dict[str, str] | None = None) -> None:
         raise ClusterError(f"ray {shlex.join(words)} ended with exit code {done.returncode}")
 
 
-def _on_head(cluster: Cluster, words: str, *, timeout_s: float) -> str:
-    done = ssh(cluster, head_address(cluster), f"{ON_HEAD} {words}", timeout_s=timeout_s)
+def ask_head(cluster: Cluster, words: str, *, timeout_s: float) -> str:
+    """What `search.on_head` answers on the head.
+
+    Raises:
+        ClusterError: its error, or the head does not answer in time.
+    """
+    script = f"{ON_HEAD}/python -m search.on_head {words}"
+    done = ssh(cluster, head_address(cluster), script, timeout_s=timeout_s)
     if done.returncode:
         raise ClusterError(f"{cluster.name}: {(done.stderr or done.stdout).strip()[-500:]}")
     return done.stdout.strip()
+
+
+def show_head(cluster: Cluster, words: str, *, program: str = "python -m search.on_head") -> int:
+    """Let a program of the head speak here; returns its exit code.
+
+    Raises:
+        ClusterError: the head does not answer.
+    """
+    return show(cluster, head_address(cluster), f"{ON_HEAD}/{program} {words}")
 
 
 def _stop_machines(cluster: Cluster) -> tuple[list[str], list[str]]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ import yaml
 from search.errors import ClusterError
 
 SSH = "-o BatchMode=yes -o ConnectTimeout=10 -o LogLevel=ERROR -o StrictHostKeyChecking=no"
+NAME = "[A-Za-z0-9][A-Za-z0-9_-]*"
+USER = "[A-Za-z0-9_][A-Za-z0-9_.-]*"
+ADDRESS = "[A-Za-z0-9:][A-Za-z0-9:._-]*"
 NO_SSH = 255  # ssh's exit code when it could not connect
 
 
@@ -63,6 +67,7 @@ def read_cluster(file: str | Path) -> Cluster:
         if cluster.provider["type"] not in ("local", "aws"):
             kind = cluster.provider["type"]
             raise ClusterError(f"{file}: provider.type must be local or aws, got {kind}")
+        _refuse_odd_names(file, cluster)
     except (OSError, yaml.YAMLError) as error:
         raise ClusterError(f"{file}: not a readable YAML file: {error}") from None
     except (KeyError, TypeError) as error:
@@ -76,13 +81,53 @@ def _refuse_unchanged(file: str | Path, text: str) -> None:
         raise ClusterError(f"{file}: every CHANGE must be changed, got {words[0]}")
 
 
+def _refuse_odd_names(file: str | Path, cluster: Cluster) -> None:
+    """These become parts of paths, of names in AWS and of ssh's command line."""
+    named: list[tuple[str, Any, str]] = [
+        ("cluster_name", cluster.name, NAME),
+        ("auth.ssh_user", cluster.ssh_user, USER),
+    ]
+    if cluster.is_local:
+        workers = cluster.provider["worker_ips"]
+        listed = workers if isinstance(workers, list) else [workers]
+        named += [("provider.head_ip", cluster.provider["head_ip"], ADDRESS)]
+        named += [("provider.worker_ips", address, ADDRESS) for address in listed]
+    else:
+        named += [("provider.region", cluster.provider["region"], NAME)]
+    for field, value, allowed in named:
+        if not isinstance(value, str) or not re.fullmatch(allowed, value):
+            raise ClusterError(f"{file}: {field} must match {allowed}, got {value!r}")
+
+
 def ssh(
     cluster: Cluster, address: str, script: str, *, timeout_s: float
 ) -> subprocess.CompletedProcess[str]:
     """Run a bash script on a machine; exit code 255 if it does not answer in time."""
-    command = ["ssh", *SSH.split(), "-o", f"UserKnownHostsFile={os.devnull}", "-i", cluster.ssh_key]
-    command += [f"{cluster.ssh_user}@{address}", "bash", "-c", shlex.quote(script)]
+    command = _command(cluster, address, script)
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s)
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, NO_SSH, "", f"no answer in {timeout_s:.0f} s")
+
+
+def show(cluster: Cluster, address: str, script: str) -> int:
+    """Run a bash script on a machine, its output on this terminal; returns its exit code.
+
+    Its stdin stays open as long as this process lives, so it can tell when nobody looks any more.
+
+    Raises:
+        ClusterError: the machine does not answer.
+    """
+    with subprocess.Popen(_command(cluster, address, script), stdin=subprocess.PIPE) as process:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:  # it has reached ssh too
+            return 130
+    if code == NO_SSH:
+        raise ClusterError(f"{cluster.name}: {address} must answer ssh as {cluster.ssh_user}")
+    return code
+
+
+def _command(cluster: Cluster, address: str, script: str) -> list[str]:
+    command = ["ssh", *SSH.split(), "-o", f"UserKnownHostsFile={os.devnull}", "-i", cluster.ssh_key]
+    return [*command, f"{cluster.ssh_user}@{address}", "bash", "-c", shlex.quote(script)]

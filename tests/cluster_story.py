@@ -4,6 +4,7 @@ Every command is taken from docs/cluster.md, and so is the study.
 """
 
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -37,12 +38,18 @@ class Story:
     shared: Path
     ran: list[str] = field(default_factory=list)
     joined: str = ""
+    head_sent_bytes: int = 0
     faults: list[str] = field(default_factory=list)
     faults_without: list[str] = field(default_factory=list)
     faults_without_token: list[str] = field(default_factory=list)
     intruder: str = ""
     status: dict[str, Any] = field(default_factory=dict)
     second_up: str = ""
+    plain_ray_up: str = ""
+    second_search: str = ""
+    stopped: str = ""
+    too_many: str = ""
+    runs: list[dict[str, Any]] = field(default_factory=list)
     done_at_head_loss: int = 0
     resumed: str = ""
     costs: str = ""
@@ -107,13 +114,17 @@ class Teller:
         self.story.seconds[what] = round(time.monotonic() - self.began, 1)
         (self.world.folder / "story.log").write_text(json.dumps(self.story.seconds, indent=1))
 
-    def submit(self, command: str) -> None:
-        self.run(f'stac cluster submit cluster.local.yaml "{command}"')
+    def submit(self, command: str) -> str:
+        return self.run(f'stac cluster submit cluster.local.yaml "{command}"')
 
     def go_up(self) -> None:
+        """The head's environment has 128 MB that the others', of the same bytes, have not."""
+        self.head.run("head -c 128M /dev/urandom > ~/stacnet/.venv/only-here")
         self.run("make setup")
         self.run("stac cluster up cluster.local.yaml")
         self.story.joined = self.run("stac cluster wait cluster.local.yaml --cpus 2")
+        card = json.loads(self.head.run("ip -s -j link show eth0"))
+        self.story.head_sent_bytes = card[0]["stats64"]["tx"]["bytes"]
 
     def look_for_faults(self) -> None:
         """A client without the token; a cluster with faults of each kind; the same without."""
@@ -144,9 +155,21 @@ class Teller:
         self.run("stac status /mnt/shared/study")
         story.status = json.loads(self.run("stac status /mnt/shared/study --json"))
         story.second_up = self.run("stac cluster up cluster.local.yaml", check=False)
+        self.submit_another()
+        story.plain_ray_up = self.run("ray up --yes cluster.local.yaml; echo code $?")
+        too_many = "stac cluster wait cluster.local.yaml --gpus 9 --timeout-s 1"
+        story.too_many = self.run(f"{too_many}; echo code $?")
         time.sleep(max(together_again - time.monotonic(), 0))
         self.two.plug(into=True)
         wait_until(lambda: "late" in story.hosts_with_rows(), self.head)
+
+    def submit_another(self) -> None:
+        """A second search at once, and its end."""
+        another = "search /mnt/shared/study.py:few --out /mnt/shared/another"
+        self.story.second_search = self.submit(another)
+        name = re.findall(r"^([0-9-]+): stac search", self.story.second_search, re.M)[-1]
+        self.story.stopped = self.run(f"stac cluster stop cluster.local.yaml {name}")
+        self.story.runs = json.loads(self.run("stac cluster runs cluster.local.yaml --json"))
 
     def lose_the_head(self) -> None:
         """A new machine under the old address, with nothing on it."""
@@ -155,7 +178,7 @@ class Teller:
         self.head = self.boot("head")
         self.run("stac cluster up cluster.local.yaml")
         self.submit("resume /mnt/shared/study")
-        self.story.resumed = wait_for_end(self.head)
+        self.story.resumed = self.run("stac cluster log cluster.local.yaml --follow")
 
     def count_the_cost(self) -> None:
         for command in guide_commands():

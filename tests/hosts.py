@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-VENV = Path(sys.prefix)
+VENV = Path(sys.prefix).resolve()  # in a worktree it may be a link
 HOME = Path.home()
 SHARED = "/mnt/shared"  # the same folder on every host: what an NFS server would be
 DIES_WITH_US = ["setpriv", "--pdeathsig", "KILL", "unshare", "--net"]
@@ -54,10 +54,11 @@ mount --bind /mnt/hosts /etc/hosts
 mount --bind /dev/null /etc/resolv.conf
 for private in /dev/shm /run /tmp; do mount -t tmpfs tmpfs $private; done
 mount --bind /mnt/home "$HOME"
+mkdir -p "$HOME/stacnet" "$HOME/.stacnet-venv" && mount --bind /mnt/venv "$HOME/.stacnet-venv"
+ln -s "$HOME/.stacnet-venv" "$HOME/stacnet/.venv"
+make -s -C "$ROOT" stamp BIN="$HOME/stacnet/.venv/bin" > /mnt/venv/.installed
 mkdir -p "$ROOT" && mount -t tmpfs tmpfs "$ROOT"
 mkdir -p "$VENV" && mount --bind /mnt/venv "$VENV"
-mkdir -p "$HOME/stacnet/.venv" && mount --bind /mnt/venv "$HOME/stacnet/.venv"
-touch -d 2037-01-01 "$VENV/.installed"
 echo "$HOME/stacnet" > "$(ls "$VENV"/lib/python*/site-packages/_editable_impl_stacnet.pth)"
 mkdir -p /run/sshd
 /usr/sbin/sshd -D -e -h /mnt/ssh/host -o UsePAM=no -o StrictModes=no -o PermitRootLogin=yes &

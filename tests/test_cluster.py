@@ -78,6 +78,10 @@ def test_all_machines_that_are_on_join_with_token_authentication_on(story: Story
     assert "2 CPUs" in story.joined
 
 
+def test_the_head_sends_no_worker_its_own_environment(story: Story) -> None:
+    assert story.head_sent_bytes < 100e6
+
+
 def test_a_client_without_the_token_is_refused(story: Story) -> None:
     assert "InvalidAuthToken" in story.intruder
     assert "inside" not in story.intruder
@@ -119,9 +123,34 @@ def test_a_second_up_is_refused_under_the_running_search(story: Story) -> None:
     assert "stac search /mnt/shared/study.py:cells" in story.second_up
 
 
+def test_a_plain_ray_up_is_refused_under_the_running_search_and_leaves_it_alone(
+    story: Story,
+) -> None:
+    assert "Ray must not be stopped under a running search" in story.plain_ray_up
+    assert "code 1" in story.plain_ray_up
+    assert "late" in story.hosts_with_rows()  # it trained on
+
+
+def test_a_second_search_says_whom_it_is_behind_and_is_stopped_by_its_name(story: Story) -> None:
+    beside = r"gets what is free beside \S+: stac search /mnt/shared/study.py:cells"
+    assert re.search(beside, story.second_search), story.second_search
+    assert "another --address auto: ended with exit code" in story.stopped
+    assert story.runs[0]["state"] == "running"
+    assert "ended" in story.runs[1]["state"]
+
+
+def test_devices_that_do_not_come_are_told_with_what_the_autoscaler_knows(story: Story) -> None:
+    assert "wanted 9 GPUs, 0 CPUs in 1 s, got 0 GPUs" in story.too_many
+    assert "the autoscaler says: Pending: " in story.too_many
+    assert "Recent failures:" in story.too_many
+    assert "code 1" in story.too_many
+
+
 def test_the_head_was_lost_before_the_study_was_done_and_resume_finished_it(story: Story) -> None:
     assert story.done_at_head_loss < CELLS
-    assert story.resumed.split()[0] == "0", story.resumed
+    assert story.resumed.rstrip().endswith(
+        "resume /mnt/shared/study --address auto: ended with exit code 0"
+    )
 
 
 def test_every_cell_is_there_once_and_complete(story: Story) -> None:

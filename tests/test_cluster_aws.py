@@ -110,6 +110,24 @@ def test_up_again_takes_back_the_rule_of_an_address_that_was_left(amazon, tmp_pa
     assert [r["IpRanges"] for r in rules if r["IpRanges"]] == [[{"CidrIp": "192.0.2.9/32"}]]
 
 
+def test_a_group_is_opened_anew_before_the_old_is_closed_and_left_alone_if_it_fits(
+    amazon, tmp_path
+):
+    plain, asked = as_a_user_edits_it(), []
+    aws.prepare(plain, ssh_key=tmp_path / "key")
+    events = boto3._get_default_session().events
+    for name in ("AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress"):
+        events.register(f"before-call.ec2.{name}", lambda model, **_: asked.append(model.name))
+    plain["metadata"]["ssh_from"] = "192.0.2.9/24"  # kept by EC2 as that of the network
+    aws.prepare(plain, ssh_key=tmp_path / "key")
+    assert asked == ["AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress"]
+    aws.prepare(plain, ssh_key=tmp_path / "key")
+    assert len(asked) == 2
+    plain["metadata"]["ssh_from"] = "home"
+    with pytest.raises(ClusterError, match=r"metadata\.ssh_from must be an address, got 'home'"):
+        aws.prepare(plain, ssh_key=tmp_path / "key")
+
+
 @pytest.mark.parametrize("node_type", ["head", "gpu_spot", "gpu_on_demand"])
 def test_a_launched_node_has_imdsv2_an_encrypted_volume_our_key_and_our_labels(
     resolved, amazon, node_type

@@ -6,6 +6,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 ClusterFile = Annotated[Positional[str], arg(name="FILE", metavar="FILE")]
+RunName = Annotated[Positional[str | None], arg(name="RUN", metavar="RUN")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class Wait:
 
 @dataclass(frozen=True, kw_only=True)
 class Submit:
-    """Start a stac command on the head; it goes on when you log out."""
+    """Run a stac command on the head; one that trains a study goes on when you log out."""
 
     file: ClusterFile
     """the cluster's YAML"""
@@ -41,13 +42,37 @@ class Submit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Log:
-    """Last lines of what was submitted last, and how it ended."""
+class Runs:
+    """What was submitted: name, state, begin and command of each run."""
 
     file: ClusterFile
     """the cluster's YAML"""
+    json: bool = False
+    """print JSON"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    """Last lines of a run, and how it ended."""
+
+    file: ClusterFile
+    """the cluster's YAML"""
+    run: RunName = None
+    """which; by default the newest that runs, else the newest"""
     lines: int = 20
     """how many"""
+    follow: Annotated[bool, arg(aliases=["-f"])] = False
+    """go on until it ends"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """End a run in order: its trainings write checkpoints, so resume goes on from there."""
+
+    file: ClusterFile
+    """the cluster's YAML"""
+    run: RunName = None
+    """which; may be left out if one runs"""
 
 
 @dataclass(frozen=True, kw_only=True)

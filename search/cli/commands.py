@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional, arg, subcommand
 
-from search.cli.cluster_commands import Down, Log, Submit, Up, Wait
+from search.cli.cluster_commands import Down, Log, Runs, Stop, Submit, Up, Wait
 from search.cli.flags import DataFlags, Folder, NetworkFlags
 from search.cli.study_commands import (
     Compact,
@@ -158,7 +158,9 @@ Command = (
         Annotated[Up, subcommand("up")]
         | Annotated[Wait, subcommand("wait")]
         | Annotated[Submit, subcommand("submit")]
+        | Annotated[Runs, subcommand("runs")]
         | Annotated[Log, subcommand("log")]
+        | Annotated[Stop, subcommand("stop")]
         | Annotated[Down, subcommand("down")],
         subcommand("cluster", description="Start, use and end a cluster (docs/cluster.md)."),
     ]

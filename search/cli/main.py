@@ -14,7 +14,7 @@ LONG_CHOICE = re.compile(r"\{[a-z,]{50,}\}")  # would not fit into the line of u
 def main(argv: list[str] | None = None) -> None:
     """Entry point. Exits 0 (done), 1 (ran and failed) or 2 (wrong use)."""
     try:
-        code = run(_parse(sys.argv[1:] if argv is None else argv))
+        code = run(parse(sys.argv[1:] if argv is None else argv))
     except BrokenPipeError:  # the reader of a pipe has seen enough
         sys.stderr.close()
         code = 0
@@ -53,7 +53,7 @@ def run(command: c.Command) -> int:
             from search.cli import study
 
             return study.run(command)
-        case c.Up() | c.Wait() | c.Submit() | c.Log() | c.Down():
+        case c.Up() | c.Wait() | c.Submit() | c.Runs() | c.Log() | c.Stop() | c.Down():
             from search.cli import cluster
 
             return cluster.run(command)
@@ -61,7 +61,7 @@ def run(command: c.Command) -> int:
             assert_never(command)
 
 
-def _parse(argv: list[str]) -> c.Command:
+def parse(argv: list[str]) -> c.Command:
     """Like `commands.parse`, but an error is one line, and help fits a terminal."""
     if argv in (["--version"], ["-V"]):
         print(_version())
