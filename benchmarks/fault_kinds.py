@@ -32,6 +32,7 @@ from searches import (  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 Target = Literal["driver", "driver and all", "worker", "raylet", "gcs_server"]
 S3_FAULTS = ("cut", "slow", "truncated", "500", "503", "stale list")
+HOP = ("expect", "transfer-encoding", "content-length", "connection")  # not passed on
 Answer = tuple[int, list[tuple[str, str]], bytes]
 QUIET_S = 20.0  # what a driver leaves behind must be gone by then
 
@@ -108,6 +109,7 @@ class BadServer:
             server = subprocess.Popen(command, stdout=file, stderr=file)
         handler = type("Bound", (Handler,), {"bad": self, "port": port})
         proxy = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        proxy.handle_error = lambda request, client_address: None
         threading.Thread(target=proxy.serve_forever, daemon=True).start()
         try:
             while socket.socket().connect_ex(("127.0.0.1", port)):
@@ -131,7 +133,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def forward(self) -> None:
         """To the server and back, or not."""
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self.body()
         kind = self.bad.fault(self.command, self.path)
         if kind == "slow":
             time.sleep(3)
@@ -146,10 +148,22 @@ class Handler(BaseHTTPRequestHandler):
                 answer = old if kind == "stale list" else answer
             self.answer(answer, cut=kind == "truncated")
 
+    def body(self) -> bytes:
+        """Of the request, in one piece or in chunks."""
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = b""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
     def ask(self, body: bytes) -> Answer:
         """What the server says."""
         upstream = http.client.HTTPConnection("127.0.0.1", self.port)
-        upstream.request(self.command, self.path, body, dict(self.headers))
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP}
+        upstream.request(self.command, self.path, body, headers)
         reply = upstream.getresponse()
         answer = (reply.status, reply.getheaders(), reply.read())
         upstream.close()

@@ -51,11 +51,11 @@ class Bench:
 
     def __init__(self, folder: Path, *, minutes: float, seed: int) -> None:
         self.folder, self.rng = folder, random.Random(seed)
-        self._until = time.monotonic() + 60 * minutes
         self._number = 0
         peace = self.out("peace")
         assert Driver(peace, "marathon").finish(timeout_s=600) == 0
         self._cells, self._epochs = facts(Store(peace))
+        self._until = time.monotonic() + 60 * minutes
 
     def out(self, name: str) -> Path:
         """A new folder for a study."""

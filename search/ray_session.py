@@ -86,6 +86,7 @@ def _private(complain: Complain, **options: Any) -> Iterator[None]:
     _sweep()
     folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir="/tmp")
     with cleaned_up(folder), ExitStack() as stack:
+        stack.callback(_read_token_anew)  # a later session may have another one
         stack.callback(ray.shutdown)
         with _environment(folder):
             _init(
@@ -182,7 +183,6 @@ def _environment(folder: str) -> Iterator[None]:
     """A token of its own and the loopback, for the Ray that is started in the body."""
     from ray._private import ray_constants
 
-    compiled: Any = import_module("ray._raylet")
     token = Path(folder) / "token"
     token.touch(0o600)
     token.write_text(secrets.token_hex(32))
@@ -192,8 +192,7 @@ def _environment(folder: str) -> Iterator[None]:
     }
     before = {name: os.environ.get(name) for name in changed}
     os.environ.update(changed)
-    compiled.Config.initialize("")
-    compiled.AuthenticationTokenLoader.instance().reset_cache()
+    _read_token_anew()
     is_clustered, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
     try:
         yield
@@ -201,6 +200,12 @@ def _environment(folder: str) -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = is_clustered
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _read_token_anew() -> None:
+    compiled: Any = import_module("ray._raylet")
+    compiled.Config.initialize("")
+    compiled.AuthenticationTokenLoader.instance().reset_cache()
 
 
 def lent_cpus() -> int | None:
