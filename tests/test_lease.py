@@ -1,6 +1,5 @@
 """One driver per study; who lives is told by heartbeats and processes, not by clocks."""
 
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +21,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def rewrite(storage: Storage, **change: object) -> None:
     """Change the lease file by hand."""
-    plain = json.loads(storage.read(module.FILE)) | change
-    storage.write(module.FILE, json.dumps(plain).encode())
+    storage.write_json(module.FILE, storage.read_json(module.FILE) | change)
 
 
 def foreign(storage: Storage) -> None:

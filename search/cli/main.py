@@ -68,7 +68,7 @@ def parse(argv: list[str]) -> c.Command:
         sys.exit(0)
     if argv in ([], ["data"], ["cluster"]):  # a script whose variable was empty shall not go on
         with contextlib.suppress(SystemExit):
-            _parse([*argv, "--help"])
+            parse([*argv, "--help"])
         sys.exit(2)
     help_text, printed = _Page(), io.StringIO()
     try:
