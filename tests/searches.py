@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from search.lease import read_beat
 from search.run import Options, resume, search
@@ -54,6 +55,12 @@ def sampled() -> Study:
     """20 of the 27 networks, by TPE."""
     study = cheap(seeds=(0,))
     return replace(study, name="sampled", strategy=Sampled(sampler="tpe", trials=20))
+
+
+def changed(study: Any, path: str, value: Any) -> Any:
+    """The study with one field replaced in Python."""
+    name, _, rest = path.partition(".")
+    return replace(study, **{name: changed(getattr(study, name), rest, value) if rest else value})
 
 
 STUDIES = {"cheap": cheap, "slow": slow, "steady": steady, "sampled": sampled}
