@@ -55,17 +55,17 @@ def ours(trials: int, seconds: float, *, new_networks: bool) -> list[float]:
 def _study(trials: int, *, new_networks: bool) -> Any:
     """One network with many seeds, or that many networks (729 at most) sampled at random."""
     from search.space import Scale, Space
-    from search.study import Exhaustive, Sampled, Study
+    from search.study import Exhaustive, Finalists, Sampled, Study
     from stacnet.protocol import Protocol, ScaleSignal
     from stacnet.spec import resnet
 
-    every: tuple[Scale, ...] = ("off", 1, 2, 3, 4, 5, 6, 7, "native")
-    choices = every if new_networks else every[1:2]
+    choices: tuple[Scale, ...] = ("off", 1, 2, 3, 4, 5, 6, 7, "native") if new_networks else (1,)
     return Study(
         name="noop",
         space=Space(base=resnet(8, width=4, input_size=32, classes=4), scales=(choices,) * 3),
-        protocol=Protocol(data=ScaleSignal()),
+        protocol=Protocol(data=ScaleSignal(layouts=2, size=32, train=128, val=8, test=8)),
         seeds=(0,) if new_networks else tuple(range(trials)),
+        finalists=Finalists(seeds=(trials,)),
         strategy=Sampled(sampler="random", trials=trials) if new_networks else Exhaustive(),
     )
 

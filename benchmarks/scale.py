@@ -27,7 +27,7 @@ from search.schema import CELLS
 from search.space import Scale, Space
 from search.status import status
 from search.store import Store
-from search.study import Sampled, Study
+from search.study import Finalists, Sampled, Study
 from stacnet.protocol import Protocol, ScaleSignal
 from stacnet.spec import resnet
 
@@ -40,8 +40,13 @@ def study(networks: int, *, seeds: int = 1) -> Study:
     scales: tuple[Scale, ...] = ("off", 1, 2, 3, 4, 5, 6, 7)
     base = resnet(8, width=64, input_size=32, classes=4)
     space = Space(base=base, scales=(scales,) * 3, reductions=reductions)
-    protocol = Protocol(data=ScaleSignal())
-    return Study(name="scale", space=space, protocol=protocol, seeds=tuple(range(seeds)))
+    return Study(
+        name="scale",
+        space=space,
+        protocol=Protocol(data=ScaleSignal(layouts=2, size=32, train=128, val=8, test=8)),
+        seeds=tuple(range(seeds)),
+        finalists=Finalists(seeds=(seeds,)),
+    )
 
 
 def run(kind: str, trials: int, out: str) -> None:

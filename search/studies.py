@@ -13,7 +13,7 @@ from search.study_file import study_from_file
 from stacnet.protocol import Digits, Protocol, ScaleSignal
 from stacnet.spec import resnet
 
-# Seconds of one core that a cell of the named studies takes: measured on a 2-core Xeon (2.x GHz),
+# Seconds of one core that a cell of the named studies takes: measured on one core of an AMD EPYC,
 # 2026-11. A count of operations would not tell: networks this small wait for memory and calls.
 CELL_CORE_S = {
     "demo-patch": 6.0,
@@ -22,7 +22,7 @@ CELL_CORE_S = {
     "digits-tpe": 2.0,
     "layouts-2": 5.0,
     "layouts-4": 6.0,
-    "layouts-8": 20.0,
+    "layouts-8": 25.0,
 }
 
 

@@ -89,6 +89,7 @@ def test_a_client_without_the_token_is_refused(story: Story) -> None:
 
 def test_preflight_has_a_line_for_each_fault_of_the_cluster(story: Story) -> None:
     expected = [
+        "preflight: ",
         "devices: no GPU: each trial wants 1 CPUs and 1 GPUs",
         "versions on two: must equal the driver's, got code another (here ",
         *(f"storage on {name}: not shared: this machine and the driver" for name in ("one", "two")),

@@ -14,7 +14,7 @@ from analysis.compare import compare
 from analysis.comparison import Comparison
 from analysis.picks import Picks, make_pick
 from search.rows import study_and_space_id
-from search.study import Study
+from search.study import Finalists, Study
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_a_partial_study_is_compared_and_says_what_is_missing(study, among, tmp_
 
 def test_fresh_seeds_of_finalists_measure_too(study, among, tmp_path):
     store = planted_store(str(tmp_path), study)
-    fresh = replace(study, seeds=(100, 101))
+    fresh = replace(study, seeds=(100, 101), finalists=Finalists(seeds=(0,)))
     rows = [i for i, cells in enumerate(among.cells_NT.tolist()) if cells[1:] == [4, 4]]
     table = cells_table(fresh, np.full((len(among), 2), 0.8)).to_pylist()
     kept = [row for row in table if row["point"] in set(among.points_N[rows].tolist())]

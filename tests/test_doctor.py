@@ -35,7 +35,7 @@ def test_a_sound_study_has_nothing_wrong_and_leaves_no_trace(tmp_path: Path) -> 
     findings = doctor(cheap(), str(tmp_path), None)
     assert wrong(findings) == {}
     kinds = {finding.about.split(" on ")[0] for finding in findings}
-    assert {"study", "space", "folder", "versions", "devices", "data", "storage"} <= kinds
+    assert {"study", "preflight", "folder", "versions", "devices", "data", "storage"} <= kinds
     assert not list(tmp_path.glob("*"))
 
 
@@ -57,6 +57,7 @@ def test_missing_data_a_missing_gpu_and_another_study_are_found(tmp_path: Path) 
     faults = wrong(doctor(study, str(tmp_path), None))
     found = {name.split(" on ")[0]: text for name, text in faults.items()}
     assert "nowhere" in found["data"]
+    assert "nowhere" in found["preflight"]
     assert "no GPU" in found["devices"]
     assert "protocol.data" in found["folder"]
 

@@ -161,3 +161,10 @@ def test_a_state_dict_round_trips():
     network, copy = build(spec, seed=1).eval(), build(spec, seed=2).eval()
     copy.load_state_dict(network.state_dict())
     assert torch.equal(copy(images(spec)), network(images(spec)))
+
+
+@pytest.mark.parametrize("layer", [nn.Conv1d(2, 2, 1), nn.LayerNorm(2), nn.PReLU()])
+def test_a_layer_with_parameters_and_no_rule_to_fill_them_is_refused_by_its_name(layer):
+    network = nn.Sequential(nn.ReLU(), layer)
+    with pytest.raises(ValueError, match=f"must have a rule .*, got 1: {type(layer).__name__}"):
+        initialise(network, torch.Generator())

@@ -16,7 +16,7 @@ from search.ray_session import ray_session
 from search.run import Options, extend, finalists, resume, search
 from search.status import status
 from search.store import KEY, Store
-from search.study import Finalists, Objective, Sampled, Study
+from search.study import Finalists, Sampled, Study
 
 SMOOTH = Options(progress=False, trainable=Smooth)
 
@@ -105,13 +105,6 @@ def test_halving_prunes_keeps_the_curves_and_extending_promotes_the_best(tmp_pat
     now = Counter(store.cells(["status"])["status"].to_pylist())
     assert now["complete"] == before["complete"] + 2
     assert check(store) == []
-
-
-def test_several_objectives_with_halving_are_refused_with_the_reason(tmp_path: Path) -> None:
-    study = sampled(scheduler="asha")
-    study = replace(study, objectives=(Objective(), Objective(metric="macs")))
-    with pytest.raises(StudyError, match="asha needs val_acc as its only objective"):
-        search(study, tmp_path / "study", options=SMOOTH)
 
 
 def test_finalists_train_the_best_and_the_references_with_fresh_seeds(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from typing import get_args
 import pytest
 
 from search.cells import Cell, Outcome
-from search.errors import StudyError
 from search.manifest import Manifest
 from search.optuna_space import FlatSpace
 from search.sampler import AskTell
@@ -130,18 +129,6 @@ def test_several_objectives_are_told_together(sampler: SamplerName) -> None:
     strategy = AskTell(replace(study(sampler, trials=20), objectives=objectives), manifest())
     assert len({cell.network_id for cell in simulate(strategy)}) == 20
     assert len(strategy.told()[0].values) == 2
-
-
-def test_cmaes_refuses_several_objectives_with_the_reason() -> None:
-    objectives = (Objective(), Objective(metric="macs", direction="minimize"))
-    with pytest.raises(StudyError, match="cmaes needs a single objective"):
-        AskTell(replace(study("cmaes"), objectives=objectives), manifest())
-
-
-def test_cmaes_refuses_a_space_with_unordered_choices() -> None:
-    space = replace(study().space, pools=("avg", "max"))
-    with pytest.raises(StudyError, match=r"ordered factors only.*pool"):
-        AskTell(replace(study("cmaes"), space=space), None)
 
 
 def test_a_pruned_network_is_told_with_its_curve_and_without_a_final_value() -> None:

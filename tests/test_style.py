@@ -51,6 +51,7 @@ def test_no_source_defers_annotations(path: Path) -> None:
         ("stacnet.train", {"ray", "optuna", "tyro", "rich", "pydantic", "scipy", "matplotlib"}),
         ("stacnet.spec", {"torch", "numpy"}),
         ("search.cli.commands", {"torch", "ray", "matplotlib", "numpy", "pyarrow", "optuna"}),
+        ("search.cli.studies", {"torch", "ray", "pyarrow", "optuna", "pydantic", "sklearn"}),
         ("search.store", {"ray", "optuna", "matplotlib"}),
         ("analysis.compare", {"ray", "optuna"}),
         ("analysis.classrepsim", {"ray", "optuna"}),

@@ -40,7 +40,9 @@ def one_network_space(flags: NetworkFlags, **data: int) -> Space:
     Args:
         data: `input_size`, `in_channels` and `classes`, as far as no flag says another.
     """
-    shape = data | {n: v for n in SHAPE_FLAGS if (v := getattr(flags, n)) is not None}
+    shape: dict[str, Any] = data | {
+        n: v for n in SHAPE_FLAGS if (v := getattr(flags, n)) is not None
+    }
     vanilla = resnet(
         flags.depth,
         width=flags.width,
