@@ -45,6 +45,11 @@ class Vanilla:
     seed: int
     network: nn.Module
     device_s: float
+    spec: NetworkSpec
+
+    def untrained(self) -> nn.Module:
+        """Its twin from other weights."""
+        return build(self.spec, seed=self.seed + UNTRAINED)
 
 
 def predict(
@@ -71,10 +76,7 @@ def predict(
     started = time.perf_counter()
     probes = _told(probe_set(splits, images=images, device=device), tell, networks=len(found))
     chart = map_with_controls(
-        [
-            (v.network.to(device), build(study.space.base, seed=v.seed + UNTRAINED).to(device))
-            for v in found
-        ],
+        [(v.network.to(device), v.untrained().to(device)) for v in found],
         probes,
         places=places(study.space.base),
         last=LAST,
@@ -157,6 +159,7 @@ def vanilla_networks(store: Store, study: Study) -> list[Vanilla]:
                 seed=row["seed"],
                 network=network,
                 device_s=row["device_s"] or 0.0,
+                spec=base,
             )
         )
     if not found:
