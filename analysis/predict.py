@@ -88,21 +88,27 @@ def predict(
     vanilla_s = sum(v.device_s for v in found)
     made = rule_picks(study, chart, among, vanilla_s=vanilla_s, look_s=look_s)
     made += baseline_picks(among, splits)
+    picks = _picks(study, found, among, look_s=look_s, made=made)
+    store.storage.write("map.parquet", map_to_parquet(chart))
+    store.storage.write("picks.json", picks.to_json().encode())
+    return chart, picks
+
+
+def _picks(
+    study: Study, found: list[Vanilla], among: Candidates, *, look_s: float, made: list[Pick]
+) -> Picks:
     study_id, space_id = study_and_space_id(study)
-    picks = Picks(
+    return Picks(
         space_id=space_id,
         study_id=study_id,
         protocol_id=study.protocol.protocol_id,
         primary_rule=study.primary_rule,
         weights=tuple(v.cell_id for v in found),
         network_ids=among.network_ids,
-        vanilla_s=vanilla_s,
+        vanilla_s=sum(v.device_s for v in found),
         look_s=look_s,
         picks=tuple(made),
     )
-    store.storage.write("map.parquet", map_to_parquet(chart))
-    store.storage.write("picks.json", picks.to_json().encode())
-    return chart, picks
 
 
 def _told(probes: ProbeSet, tell: Tell, *, networks: int) -> ProbeSet:
