@@ -49,6 +49,11 @@ class Vanilla:
     seed: int
     network: nn.Module
     device_s: float
+    spec: NetworkSpec
+
+    def untrained(self) -> nn.Module:
+        """Its twin from other weights."""
+        return build(self.spec, seed=self.seed + UNTRAINED)
 
 
 def predict(
@@ -76,10 +81,7 @@ def predict(
     started = time.perf_counter()
     probes = _told(probe_set(splits, images=images, device=device), tell, networks=len(found))
     chart = map_with_controls(
-        [
-            (v.network.to(device), build(study.space.base, seed=v.seed + UNTRAINED).to(device))
-            for v in found
-        ],
+        [(v.network.to(device), v.untrained().to(device)) for v in found],
         probes,
         places=places(study.space.base),
         last=LAST,
@@ -91,21 +93,27 @@ def predict(
     vanilla_s = sum(v.device_s for v in found)
     made = rule_picks(study, chart, among, vanilla_s=vanilla_s, look_s=look_s)
     made += baseline_picks(among, splits)
+    picks = _picks(study, found, among, look_s=look_s, made=made)
+    store.storage.write("map.parquet", map_to_parquet(chart))
+    store.storage.write("picks.json", picks.to_json().encode())
+    return chart, picks
+
+
+def _picks(
+    study: Study, found: list[Vanilla], among: Candidates, *, look_s: float, made: list[Pick]
+) -> Picks:
     study_id, space_id = study_and_space_id(study)
-    picks = Picks(
+    return Picks(
         space_id=space_id,
         study_id=study_id,
         protocol_id=study.protocol.protocol_id,
         primary_rule=study.primary_rule,
         weights=tuple(v.cell_id for v in found),
         network_ids=among.network_ids,
-        vanilla_s=vanilla_s,
+        vanilla_s=sum(v.device_s for v in found),
         look_s=look_s,
         picks=tuple(made),
     )
-    store.storage.write("map.parquet", map_to_parquet(chart))
-    store.storage.write("picks.json", picks.to_json().encode())
-    return chart, picks
 
 
 def _told(probes: ProbeSet, tell: Tell, *, networks: int) -> ProbeSet:
@@ -162,6 +170,7 @@ def vanilla_networks(store: Store, study: Study) -> list[Vanilla]:
                 seed=row["seed"],
                 network=network,
                 device_s=row["device_s"] or 0.0,
+                spec=base,
             )
         )
     if not found:
