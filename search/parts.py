@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from search.errors import StorageError
+from search.errors import UnreadableError
 from search.part import (
     IDENTITY,
     MERGED,
@@ -21,7 +21,7 @@ from search.part import (
     prove,
     row_of,
 )
-from search.storage import RULES, Storage
+from search.storage import Storage
 
 READERS = 4
 AT_ONCE = 250  # files, by one reader
@@ -182,10 +182,8 @@ def _read_some(
 def _bytes(storage: Storage, folder: str, name: str) -> bytes:
     try:
         data = storage.read(f"{folder}/{name}")
-    except StorageError as error:
-        if getattr(error.__cause__, "errno", None) in RULES:  # this file, not the whole storage
-            raise DamagedPartError(str(error)) from None
-        raise
+    except UnreadableError as error:
+        raise DamagedPartError(str(error)) from None
     prove(data, folder, name, where=f"{storage.address}/{folder}/{name}")
     return data
 
