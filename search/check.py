@@ -86,8 +86,8 @@ def _values(rows: pa.Table, study: Study) -> Iterator[str]:
         value_N = _floats(rows, name)
         good_N = _null(rows, name) | ((value_N >= 0) & (value_N <= 1))
         yield from _rule(rows, name, good_N, "a share from 0 to 1")
-    finite_N = np.isfinite(_floats(rows, "val_acc_last"))
-    yield from _rule(rows, "val_acc_last", finite_N | ~is_complete_N, "there if complete")
+    there_N = ~(_null(rows, "val_acc_last") & is_complete_N)
+    yield from _rule(rows, "val_acc_last", there_N, "there if complete")
     is_diverged_N = is_in(state, frozenset({"diverged"}) | OWN_FAULTS)
     for name in (*LOSSES, *COUNTS, *SECONDS):
         value_N = _floats(rows, name)
