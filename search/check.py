@@ -54,11 +54,9 @@ def check(store: Store) -> list[str]:
     is_own_N = own_of(study, extras, manifest).mask(found.table)
     broken += _strangers(found.table.filter(pa.array(~is_own_N)), study)
     rows = found.table.filter(pa.array(is_own_N))
-    broken += [
-        f"{name}: its epochs must be there, got none: stac resume" for name in _ids(found.torn)
-    ]
     broken += _values(rows, study)
     standing = rows.filter(pa.array(found.canonical_N[is_own_N]))
+    broken += _torn(found.torn, standing)
     broken += _epochs(store, standing)
     if not store.storage.exists("lease.json"):
         broken += _owed(standing, rows, study, planned_cells(study, extras, manifest))
@@ -112,6 +110,14 @@ def _few(lines: Iterator[str]) -> Iterator[str]:
     yield from every[:SHOWN]
     if len(every) > SHOWN:
         yield f"{every[SHOWN]}; and {len(every) - SHOWN - 1} more of this kind"
+
+
+def _torn(torn: pa.Table, standing: pa.Table) -> Iterator[str]:
+    """Rows without their epochs, unless the cell has ended again since."""
+    ended = standing.filter(pa.array(is_in(standing["status"], FINAL)))
+    torn_N, ended_N = codes([torn, ended], KEY)
+    names = _ids(torn.filter(pa.array(~np.isin(torn_N, ended_N))))
+    yield from _few(f"{name}: its epochs must be there, got none: stac resume" for name in names)
 
 
 def _epochs(store: Store, rows: pa.Table) -> Iterator[str]:

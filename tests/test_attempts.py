@@ -84,6 +84,7 @@ def test_a_second_attempt_heals_a_torn_curve(store: Store) -> None:
     change = {"lease": again.lease}
     store.write_attempt(again, row | change, [e | change for e in epochs_of(job)])
     assert store.cells(["lease"]).to_pylist() == [change]
+    assert not any("its epochs must be there" in line for line in check(store))
     assert store.epochs(["epoch"]).num_rows == 3
 
 
