@@ -26,7 +26,7 @@ from scale import study  # pyright: ignore[reportMissingImports]
 
 from search.cells import Cell, Job
 from search.manifest import Manifest, load_or_make
-from search.part import ROW, single
+from search.part import ROW, Folder, single
 from search.rows import Effort, cell_row, epoch_rows
 from search.schema import CELLS, EPOCHS
 from search.sealed import file_name
@@ -78,7 +78,7 @@ def fill_loose(out: str, cells: int) -> None:
         tables = {"epochs": (epochs, EPOCHS, {}), "cells": ([row], CELLS, notes(row))}
         for folder, (rows, schema, about) in tables.items():
             sink = io.BytesIO()
-            shape = {"use_dictionary": False, "write_statistics": False}
+            shape: dict[str, Any] = {"use_dictionary": False, "write_statistics": False}
             with pq.ParquetWriter(sink, schema, **shape) as writer:  # a checksum would not fit
                 writer.write_table(pa.Table.from_pylist(rows, schema=schema))
                 writer.add_key_value_metadata(about)
@@ -104,7 +104,8 @@ def fill_merged(out: str, cells: int) -> None:
     epochs = pa.Table.from_pylist([one for _, some in found for one in some], schema=EPOCHS)
     seeds = plan(cells)[0].seeds
     for pair in zip(seeds[::2], seeds[1::2], strict=True):
-        for folder, table in (("epochs", epochs), ("cells", rows)):
+        tables: dict[Folder, pa.Table] = {"epochs": epochs, "cells": rows}
+        for folder, table in tables.items():
             where = table.schema.get_field_index("seed")
             copies = [
                 table.set_column(where, table.schema.field("seed"), pa.repeat(seed, len(table)))

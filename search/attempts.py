@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from search.cells import FINAL
 from search.part import IDENTITY, KEY
-from search.parts import codes, is_in, joined, read_all
+from search.parts import codes, is_in, joined, read_all, texts
 from search.schema import CELLS
 from search.storage import Storage
 
@@ -107,8 +107,9 @@ def first(group_N: np.ndarray, *order: np.ndarray) -> np.ndarray:
 
 def _order_of(column: pa.ChunkedArray) -> np.ndarray:
     """Numbers in the order of the texts, so that a tie ends the same way everywhere."""
-    ranks = pc.rank(column.cast(pa.string()), tiebreaker="dense")
-    return ranks.to_numpy().astype(np.int64)
+    number_N, distinct = texts(column)
+    order = np.argsort(np.argsort(np.array(distinct, dtype=object)))
+    return np.append(order, -1)[number_N].astype(np.int64)  # null comes first
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:

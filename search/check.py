@@ -54,11 +54,9 @@ def check(store: Store) -> list[str]:
     is_own_N = own_of(study, extras, manifest).mask(found.table)
     broken += _strangers(found.table.filter(pa.array(~is_own_N)), study)
     rows = found.table.filter(pa.array(is_own_N))
-    broken += [
-        f"{name}: its epochs must be there, got none: stac resume" for name in _ids(found.torn)
-    ]
     broken += _values(rows, study)
     standing = rows.filter(pa.array(found.canonical_N[is_own_N]))
+    broken += _torn(found.torn, standing)
     broken += _epochs(store, standing)
     if not store.storage.exists("lease.json"):
         broken += _owed(standing, rows, study, planned_cells(study, extras, manifest))
@@ -86,8 +84,8 @@ def _values(rows: pa.Table, study: Study) -> Iterator[str]:
         value_N = _floats(rows, name)
         good_N = _null(rows, name) | ((value_N >= 0) & (value_N <= 1))
         yield from _rule(rows, name, good_N, "a share from 0 to 1")
-    finite_N = np.isfinite(_floats(rows, "val_acc_last"))
-    yield from _rule(rows, "val_acc_last", finite_N | ~is_complete_N, "there if complete")
+    there_N = ~(_null(rows, "val_acc_last") & is_complete_N)
+    yield from _rule(rows, "val_acc_last", there_N, "there if complete")
     is_diverged_N = is_in(state, frozenset({"diverged"}) | OWN_FAULTS)
     for name in (*LOSSES, *COUNTS, *SECONDS):
         value_N = _floats(rows, name)
@@ -112,6 +110,14 @@ def _few(lines: Iterator[str]) -> Iterator[str]:
     yield from every[:SHOWN]
     if len(every) > SHOWN:
         yield f"{every[SHOWN]}; and {len(every) - SHOWN - 1} more of this kind"
+
+
+def _torn(torn: pa.Table, standing: pa.Table) -> Iterator[str]:
+    """Rows without their epochs, unless the cell has ended again since."""
+    ended = standing.filter(pa.array(is_in(standing["status"], FINAL)))
+    torn_N, ended_N = codes([torn, ended], KEY)
+    names = _ids(torn.filter(pa.array(~np.isin(torn_N, ended_N))))
+    yield from _few(f"{name}: its epochs must be there, got none: stac resume" for name in names)
 
 
 def _epochs(store: Store, rows: pa.Table) -> Iterator[str]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from search.attempts import first, ranks
 from search.cells import Job
 from search.errors import StudyError
-from search.part import IDENTITY, MERGED, SCHEMAS, DamagedPartError, Folder
+from search.part import FOLDERS, IDENTITY, MERGED, SCHEMAS, DamagedPartError, Folder
 from search.parts import codes, joined, plain, read_parts
 from search.schema import CELLS
 from search.store import Store
@@ -27,8 +27,8 @@ COLUMNS = (*IDENTITY, "status", "error_type", "is_canonical")
 
 def merge_loose(store: Store) -> int:
     """Put the files of single attempts into merged ones, `BATCH` at a time; how many it took."""
-    taken, folders = 0, ("epochs", "cells")
-    for folder in folders:
+    taken = 0
+    for folder in reversed(FOLDERS):  # the epochs first: a row needs them
         loose, columns = store.loose(folder), SCHEMAS[folder].names
         for start in range(0, len(loose), BATCH):
             found = read_parts(store.storage, folder, loose[start : start + BATCH], columns)

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from search.errors import StorageError, StoreError, StudyError
+from search.errors import StorageError, StoreError, UnreadableError
 from search.extras import read_extras
 from search.manifest import FILE as MANIFEST_FILE
 from search.manifest import check_manifest
 from search.part import FOLDERS, IDENTITY, SCHEMAS, DamagedPartError, Folder
 from search.parts import read_part, read_parts
 from search.sealed import has_digest, unseal_table
-from search.storage import RULES
 from search.store import Store
 from stacnet.checkpoint import CheckpointError, prove
 
@@ -67,7 +66,7 @@ def _once(store: Store, name: str) -> Iterator[Damage]:
         if name in store.storage.names():
             yield _damage(store, name, "must be a file, got a link to nowhere")
     except StorageError as error:
-        if getattr(error.__cause__, "errno", None) not in RULES:
+        if not isinstance(error, UnreadableError):
             raise
         yield Damage(name=name, rule=str(error), note=NOTES[name])
     except ValueError as error:
@@ -128,7 +127,7 @@ def _weights(store: Store) -> Iterator[Damage]:
             prove(store.storage.read(name))
         except FileNotFoundError:
             continue
-        except (CheckpointError, StudyError) as error:
+        except (CheckpointError, UnreadableError) as error:
             rule = f"{store.address}/{name}: {error}"
             note = "the one before is used" if name.startswith("checkpoints") else "weights lost"
             yield Damage(name=name, rule=rule, note=note)

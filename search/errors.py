@@ -7,6 +7,7 @@ class StudyError(ValueError):
     StudyError
       StorageError   the storage cannot be read or written (full, gone, not permitted)
       StoreError     what the storage holds is not a store this version can read
+        UnreadableError  (both of them) one file cannot be read, and waiting does not help
       LeaseError     another driver is at work on the study
       ClusterError   a cluster cannot be started, asked or ended
     """
@@ -18,6 +19,10 @@ class StorageError(StudyError):
 
 class StoreError(StudyError):
     """A file of the store is damaged, or of a newer version."""
+
+
+class UnreadableError(StorageError, StoreError):
+    """A file is not to be read: not permitted, or a folder, a pipe, a link that leads nowhere."""
 
 
 class LeaseError(StudyError):

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from search.cells import METRICS, Key
 from search.manifest import Manifest
-from search.parts import is_in
+from search.parts import is_in, texts
 from search.study import Study
 
 
@@ -94,8 +94,9 @@ def _means(table: pa.Table, study: Study) -> tuple[list[str], np.ndarray]:
     )
     if not counts_N.any():
         return [], np.zeros(0)
-    coded = pc.unique(table["network_id"].filter(pa.array(counts_N)).cast(pa.string()))
-    network_N = pc.index_in(table["network_id"].cast(pa.string()), coded)
-    row_N = network_N.filter(pa.array(counts_N)).to_numpy()
-    total_N = np.bincount(row_N, weights=value_N[counts_N], minlength=len(coded))
-    return coded.to_pylist(), total_N / np.bincount(row_N, minlength=len(coded))
+    network_N, names = texts(table["network_id"])
+    row_N = network_N[counts_N]
+    count_N = np.bincount(row_N, minlength=len(names))
+    total_N = np.bincount(row_N, weights=value_N[counts_N], minlength=len(names))
+    there = np.flatnonzero(count_N)
+    return [names[i] for i in there], total_N[there] / count_N[there]

@@ -1,14 +1,13 @@
 """All parts of a folder, read fast, few or many; what is no part is left out, with the reason."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from search.errors import StorageError
+from search.errors import UnreadableError
 from search.part import (
     IDENTITY,
     MERGED,
@@ -21,7 +20,7 @@ from search.part import (
     prove,
     row_of,
 )
-from search.storage import RULES, Storage
+from search.storage import Storage
 
 READERS = 4
 AT_ONCE = 250  # files, by one reader
@@ -127,19 +126,24 @@ def codes(tables: Sequence[pa.Table], columns: Sequence[str]) -> list[np.ndarray
     return np.split(code, ends[:-1])
 
 
-def is_in(column: pa.ChunkedArray, values: frozenset[str]) -> np.ndarray:
+def texts(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
+    """The number of each text among the distinct ones, -1 for null; and the distinct ones."""
+    column = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    array = column.unify_dictionaries().combine_chunks()
+    number_N = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return number_N.astype(np.int64), array.dictionary.to_pylist()
+
+
+def is_in(column: pa.ChunkedArray, values: Set[str]) -> np.ndarray:
     """Whether each text is one of these."""
-    return pc.is_in(_texts(column), pa.array(sorted(values), pa.string())).to_numpy()
+    number_N, distinct = texts(column)
+    return np.array([*(text in values for text in distinct), False])[number_N]  # -1: the last
 
 
 def _encoded(table: pa.Table) -> pa.Table:
     """The table with its texts as dictionaries."""
     texts = [c.dictionary_encode() if pa.types.is_string(c.type) else c for c in table.columns]
     return pa.table(texts, names=table.column_names)
-
-
-def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
 
 
 def _dense(column: pa.ChunkedArray) -> tuple[np.ndarray, int]:
@@ -182,10 +186,8 @@ def _read_some(
 def _bytes(storage: Storage, folder: str, name: str) -> bytes:
     try:
         data = storage.read(f"{folder}/{name}")
-    except StorageError as error:
-        if getattr(error.__cause__, "errno", None) in RULES:  # this file, not the whole storage
-            raise DamagedPartError(str(error)) from None
-        raise
+    except UnreadableError as error:
+        raise DamagedPartError(str(error)) from None
     prove(data, folder, name, where=f"{storage.address}/{folder}/{name}")
     return data
 

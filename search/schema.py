@@ -43,8 +43,8 @@ _CANONICAL = [
     _column(
         "is_canonical",
         pa.bool_(),
-        "whether this row counts for its cell (the first complete attempt, else the last); "
-        "null until parts are merged",
+        "whether this row counts for its cell (the first complete attempt, else the last that "
+        "ended for good, else the last); null until parts are merged",
     )
 ]
 _WHAT = [

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from search.cells import FINAL, METRICS, OWN_FAULTS
 from search.errors import StoreError
@@ -134,13 +133,12 @@ def planned_cells(study: Study, extras: Extras, manifest: Manifest | None) -> in
 
 def _counts(canonical: pa.Table, table: pa.Table, study: Study) -> dict[str, int]:
     """Cells that ended, by how, and those given up after too many faults of their own."""
-    status_N = canonical["status"].cast(pa.string())
-    found = {row["values"]: row["counts"] for row in pc.value_counts(status_N).to_pylist()}
+    states = canonical["status"]
     cell_N, faulty_N = codes([canonical, table], KEY)
     faults_N = np.bincount(faulty_N[is_in(table["status"], OWN_FAULTS)])
     given_up_N = np.flatnonzero(faults_N >= study.max_attempts)
-    is_open_N = ~is_in(canonical["status"], FINAL)
-    counts = {name: found.get(name, 0) for name in sorted(FINAL)}
+    is_open_N = ~is_in(states, FINAL)
+    counts = {name: int(is_in(states, {name}).sum()) for name in sorted(FINAL)}
     return counts | {"failed": int(np.isin(cell_N[is_open_N], given_up_N).sum())}
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pyarrow import fs
 
-from search.errors import StorageError
+from search.errors import StorageError, UnreadableError
 from search.local_files import is_regular, read_regular, scanned, sync
 from search.sealed import seal, unseal
 
@@ -66,6 +66,7 @@ class Storage:
 
         Raises:
             FileNotFoundError: there is none.
+            UnreadableError: it can never be read.
         """
 
         def once() -> bytes:
@@ -74,7 +75,12 @@ class Storage:
             with self._files.open_input_stream(self._at(name)) as stream:
                 return stream.read()
 
-        return self._patiently(once, f"read {name}")
+        try:
+            return self._patiently(once, f"read {name}")
+        except StorageError as error:
+            if getattr(error.__cause__, "errno", None) in RULES:
+                raise UnreadableError(str(error)) from None
+            raise
 
     def read_json(self, name: str) -> Any:
         """What `write_json` wrote; JSON without a checksum is read as it is.

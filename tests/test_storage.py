@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from search import storage as module
-from search.errors import StorageError
+from search.errors import StorageError, UnreadableError
 from search.storage import Storage
 
 
@@ -132,3 +132,48 @@ def test_a_large_file_is_put_there_in_pieces(tmp_path: Path) -> None:
     storage.upload("folder/large", source)
     assert storage.read("folder/large") == source.read_bytes()
     assert storage.names("folder") == ["large", "small"]
+
+
+def test_an_address_that_cannot_be_a_folder_is_told_at_once(
+    tmp_path: Path, no_waiting: list[float]
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    (tmp_path / "circle").symlink_to("circle")
+    for path, rule in (
+        (file, "storage must be a folder"),
+        (file / "below", "storage must be a folder"),
+        (tmp_path / ("a" * 300), "path must be short enough"),
+        (tmp_path / "circle", "links must not lead in a circle"),
+    ):
+        storage = Storage(path)
+        with pytest.raises(StorageError, match=rule):
+            storage.write("cells/a", b"1")
+        with pytest.raises(StorageError, match=rule):
+            storage.exists("study.json")
+        with pytest.raises(StorageError, match=rule):
+            storage.names("cells")
+    with pytest.raises(StorageError, match="zero byte"):
+        Storage("a\0b")
+    assert no_waiting == []
+    assert file.read_text() == "mine"
+
+
+def test_a_pipe_a_folder_and_an_odd_link_are_no_files_and_nobody_waits_for_them(
+    tmp_path: Path, no_waiting: list[float]
+) -> None:
+    storage = Storage(tmp_path)
+    storage.write("whole", b"1")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "nowhere").symlink_to("nothing")
+    (tmp_path / "link").symlink_to("whole")
+    assert storage.files() == ["link", "whole"]
+    assert storage.names() == ["folder", "link", "nowhere", "pipe", "whole"]
+    for name, rule in (("pipe", "must not be a pipe"), ("folder", "must not be a folder")):
+        with pytest.raises(UnreadableError, match=rule):
+            storage.read(name)
+        assert not storage.exists(name)
+        storage.move(name, f"aside/{name}")
+    assert storage.names("aside") == ["folder", "pipe"]
+    assert no_waiting == []
