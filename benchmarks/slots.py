@@ -24,7 +24,7 @@ from search.ledger import History, Ledger
 from search.manifest import load_or_make
 from search.plan import make_plan
 from search.pruner import Never
-from search.space import Space
+from search.space import Scale, Space
 from search.store import Store
 from search.study import Exhaustive, Sampled, SamplerName, Study
 from stacnet.protocol import Protocol, ScaleSignal
@@ -61,25 +61,23 @@ class Virtual(Clock):
 
 def study(load: Load) -> Study:
     """So many cells: 343 networks with many seeds, or the networks of a space too large to list."""
-    if load.kind == "exhaustive":
-        scales, strategy = ("off", 1, 2, 3, 4, 5, 6), Exhaustive()
-        seeds = tuple(range(-(-load.trials // 343)))
-    else:
-        scales, strategy = (
-            ("off", *range(1, 33)),
-            Sampled(sampler=load.kind, trials=load.trials),
-        )
-        seeds = (0,)
+    is_listed = load.kind == "exhaustive"
+    most, size = (6, 32) if is_listed else (32, 256)
+    scales: tuple[Scale, ...] = ("off", *range(1, most + 1))
     return Study(
         name="slots",
         space=Space(
-            base=resnet(8, width=4, input_size=32 if len(scales) < 9 else 256, classes=4),
+            base=resnet(8, width=4, input_size=size, classes=4),
             scales=(scales,) * 3,
-            kernels=(1, 3, 5, 7) if len(scales) > 9 else (3,),
+            kernels=(3,) if is_listed else (1, 3, 5, 7),
         ),
         protocol=Protocol(data=ScaleSignal()),
-        seeds=seeds,
-        strategy=strategy,
+        seeds=tuple(range(-(-load.trials // 343))) if is_listed else (0,),
+        strategy=(
+            Exhaustive()
+            if load.kind == "exhaustive"
+            else Sampled(sampler=load.kind, trials=load.trials)
+        ),
     )
 
 

@@ -139,7 +139,7 @@ def step(name: str, out: str) -> None:
         case "check":
             found = len(check(store))
         case "read":
-            found = len(History(store).records)
+            found = len(History(store, store.study()).records)
         case "compact":
             merge_all(store)
             found = len(store.part_names("cells")) + len(store.part_names("epochs"))

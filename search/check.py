@@ -64,13 +64,17 @@ def check(store: Store) -> list[str]:
 
 
 def _strangers(rows: pa.Table, study: Study) -> Iterator[str]:
-    """Rows that are not the study's: they are never counted."""
+    """Rows that are not the study's: they are never counted.
+
+    The vanilla network may have been trained for a map, also where the space has no place for it.
+    """
     protocols = Counter(rows["protocol_id"].cast(pa.string()).to_pylist())
     for protocol_id, number in sorted(protocols.items()):
         if protocol_id != study.protocol.protocol_id:
             wanted = study.protocol.protocol_id
             yield f"rows must be of protocol {wanted}, got {number} of {protocol_id}"
     same_N = is_in(rows["protocol_id"], frozenset({study.protocol.protocol_id}))
+    same_N &= ~is_in(rows["network_id"], frozenset({study.space.base.network_id}))
     names = _ids(rows.filter(pa.array(same_N)))
     yield from _few(f"{name}: network and seed must be the study's" for name in names)
 

@@ -76,14 +76,7 @@ def halving() -> Study:
     return replace(racing(), name="halving", strategy=strategy)
 
 
-STUDIES = {
-    "racing": racing,
-    "marathon": marathon,
-    "halving": halving,
-    "cheap": cheap,
-    "slow": slow,
-    "steady": steady,
-}
+STUDIES = {make.__name__: make for make in (cheap, slow, steady, racing, marathon, halving)}
 
 
 class Driver:
