@@ -184,3 +184,17 @@ def test_the_readmes_own_study_loads_and_trains_as_it_is_written(tmp_path: Path)
 def test_overrides_may_be_grouped_or_repeated() -> None:
     words = "search digits --out x --override a=1 b=2 --override c=3".split()
     assert parse(words).override == (("a=1", "b=2"), ("c=3",))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("words", "shape"),
+    [("", (16, 8)), ("--data digits", (8, 10)), ("--override data.size=32", (32, 8))],
+)
+def test_what_no_flag_says_of_a_trained_network_is_taken_from_the_data(
+    words: str, shape: tuple[int, int]
+) -> None:
+    from search.cli.train import one_cell_study
+
+    command = parse(f"train --depth 8 {words} --out x --seed 100".split())
+    base = one_cell_study(command).space.base  # type: ignore[arg-type]
+    assert (base.input_size, base.classes, base.depth) == (*shape, 8)

@@ -37,7 +37,7 @@ def run(command: Train) -> int:
         ValueError: network, recipe and data do not fit, or the folder holds another study.
     """
     store = Store(command.out)
-    study = admitted(store, _study(command), address=None)
+    study = admitted(store, one_cell_study(command), address=None)
     splits = load(study.protocol.data)
     lease = Lease(store.storage)
     try:
@@ -49,7 +49,8 @@ def run(command: Train) -> int:
     return _tell(store, study, status)
 
 
-def _study(command: Train) -> Study:
+def one_cell_study(command: Train) -> Study:
+    """The study of the flags; what they leave open of the network's shape is the data's."""
     changes = {f"protocol.{n}": v for n, v in assignments(command.recipe.override).items()}
     protocol = Protocol(data=data_spec(command.recipe.data))
     cpus = min(torch.get_num_threads(), lent_cpus() or os.cpu_count() or 1)
@@ -63,7 +64,7 @@ def _study(command: Train) -> Study:
         resources=Resources(cpus=cpus, gpus=1.0 if torch.cuda.is_available() else 0.0),
     )
     study = override(blank, changes)
-    splits = load(study.protocol.data)  # what the flags leave open is the data's
+    splits = load(study.protocol.data)
     channels, size, _ = splits.train.shape
     space = one_network_space(
         command.network, classes=splits.classes, in_channels=channels, input_size=size
