@@ -22,8 +22,8 @@ from search.part import (
 )
 from search.storage import Storage
 
-READERS = 4
-AT_ONCE = 250  # files, by one reader
+LOCAL = (2, 250)  # readers, files that one takes at once: more would wait for each other
+REMOTE = (16, 8)  # an object store answers late: many ask at once
 
 
 @dataclass(kw_only=True)
@@ -78,9 +78,10 @@ def read_parts(
     storage: Storage, folder: Folder, names: Sequence[str], columns: Sequence[str]
 ) -> Reading:
     """These parts, as far as they are there and whole."""
-    chunks = [names[i : i + AT_ONCE] for i in range(0, len(names), AT_ONCE)]
+    readers, at_once = LOCAL if storage.is_local else REMOTE
+    chunks = [names[i : i + at_once] for i in range(0, len(names), at_once)]
     found = Reading()
-    with ThreadPoolExecutor(READERS) as pool:
+    with ThreadPoolExecutor(readers) as pool:
         for one in pool.map(lambda some: _read_some(storage, folder, some, columns), chunks):
             found.tables += one.tables
             found.names += one.names
