@@ -38,8 +38,11 @@ class Attempts:
     damaged: dict[str, str]
 
 
-def read_attempts(storage: Storage, columns: Sequence[str]) -> Attempts:
+def read_attempts(storage: Storage, columns: Sequence[str], *, curves: bool = True) -> Attempts:
     """All attempts in the store.
+
+    Args:
+        curves: whether an ended row must have its epochs, which are then read too.
 
     Raises:
         StoreError: a part is of a newer version.
@@ -47,7 +50,7 @@ def read_attempts(storage: Storage, columns: Sequence[str]) -> Attempts:
     wanted = list(dict.fromkeys([*NEEDED, *(name for name in columns if name != "is_canonical")]))
     cells = read_all(storage, "cells", wanted)
     table = joined(cells.tables, CELLS, wanted)
-    needs_N = is_in(table["status"], FINAL) & (_numbers(table["epochs"]) > 0)
+    needs_N = is_in(table["status"], FINAL) & (_numbers(table["epochs"]) > 0) & curves
     damaged = dict(cells.damaged)
     torn_N = np.zeros(table.num_rows, bool)
     if needs_N.any():  # epochs are written before the row: they were there when the row was seen

@@ -92,7 +92,8 @@ def unseal_table(data: bytes, *, source: str) -> tuple[pa.Table, bool]:
         StoreError: it is not a Parquet file, or not as it was written.
     """
     try:
-        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
+        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        table = file.read()  # read_table would import pyarrow.dataset, for half a second
         metadata = dict(table.schema.metadata or {})
         claimed = metadata.pop(FIELD.encode(), None)
         table = table.replace_schema_metadata(metadata)

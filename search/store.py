@@ -106,9 +106,9 @@ class Store:
             table = table.filter(canonical)
         return plain(table.select(wanted), CELLS)
 
-    def attempts(self, columns: Iterable[str] = ()) -> Attempts:
+    def attempts(self, columns: Iterable[str] = (), *, curves: bool = True) -> Attempts:
         """The same with texts as dictionaries, and what was left out: for many rows."""
-        return read_attempts(self.storage, list(columns))
+        return read_attempts(self.storage, list(columns), curves=curves)
 
     def epochs(self, columns: Iterable[str] | None = None) -> pa.Table:
         """Rows of `epochs` of the attempts that count, by cell and epoch."""
