@@ -56,8 +56,8 @@ def read_attempts(storage: Storage, columns: Sequence[str], *, curves: bool = Tr
     if needs_N.any():  # epochs are written before the row: they were there when the row was seen
         epochs = read_all(storage, "epochs", IDENTITY)
         damaged |= epochs.damaged
-        who_N, *curves = codes([table, *epochs.tables], IDENTITY)
-        torn_N = needs_N & ~np.isin(who_N, np.concatenate([*curves, who_N[:0]]))
+        who_N, *known = codes([table, *epochs.tables], IDENTITY)
+        torn_N = needs_N & ~np.isin(who_N, np.concatenate([*known, who_N[:0]]))
     torn, table = table.filter(pa.array(torn_N)), table.filter(pa.array(~torn_N))
     kept_N, canonical_N = choose(table)
     return Attempts(

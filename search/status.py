@@ -63,10 +63,12 @@ class Status:
     spending: tuple[Spending, ...]
 
 
-def status(store: Store) -> Status:
+def status(store: Store, *, curves: bool = True) -> Status:
     """Read the store and the lease; files that are damaged or foreign are left out.
 
-    Curves are not read: that one is lost is seen by `stac status --check`, and by the next run.
+    Args:
+        curves: whether a cell must have its epochs to count. Without, half is read; what is lost
+            then shows in `stac status --check` and in the next run.
 
     Raises:
         StudyError: there is no study, or it is of a newer version.
@@ -76,7 +78,7 @@ def status(store: Store) -> Status:
     mine = own_of(study, extras, manifest := load_or_list(store.storage, study))
     metric = METRICS[study.objectives[0].metric]
     effort = ["device_s", "wasted_device_s", "wall_s", "hostname", "device_name"]
-    found = store.attempts(dict.fromkeys([*KEY, metric, *effort]), curves=False)
+    found = store.attempts(dict.fromkeys([*KEY, metric, *effort]), curves=curves)
     is_own_N = mine.mask(found.table)
     table = found.table.filter(pa.array(is_own_N))
     canonical = table.filter(pa.array(found.canonical_N[is_own_N]))

@@ -68,7 +68,7 @@ def test_a_torn_curve_makes_its_cell_owed_again_and_not_for_ever(
     lost = 3 if merged else 1
     for _ in range(2):
         assert status(store).complete == 3 - lost
-        assert len(History(store).final(3)) == 3 - lost
+        assert len(History(store, store.study()).final(3)) == 3 - lost
         assert sum("its epochs must be there" in line for line in check(store)) == lost
         merge_all(store)  # must not make it permanent
     path.write_bytes(whole)

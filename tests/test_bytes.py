@@ -79,7 +79,7 @@ def test_foreign_files_are_left_out_named_and_never_merged_or_deleted(
     assert store.cells().to_pylist() == rows
     assert status(store).complete == len(rows)
     assert status(store).damaged >= 7
-    assert len(History(store).final(3)) == len(rows)
+    assert len(History(store, store.study()).final(3)) == len(rows)
     broken = "\n".join(check(store))
     assert [name for name in names if f"{table}/{name}" not in broken] == []
     merge_all(store)

@@ -111,6 +111,7 @@ def test_a_network_is_one_trial_with_the_state_the_sampler_was_told(tmp_path: Pa
         changes += [("pruned", 0.3), ("pruned", 0.2)]
         for row, (status, value) in zip(rows[1:6], changes, strict=True):
             row |= {"status": status, "val_acc_last": value, "test_acc_last": None}
+            row["epochs"] = 0 if value is None else row["epochs"]
         rows[2] |= {"error_type": "Diverged", "error_text": "got nan"}
         rows[6]["status"] = "preempted"  # of the fourth: it is still owed
         del rows[-1]  # the last one's second seed was never begun

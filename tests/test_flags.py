@@ -16,9 +16,10 @@ extend: --address --budget-s --loggers DIR --trials --promote
 finalists: --address --budget-s --loggers DIR
 status: DIR --json --watch --check --prices
 compact: DIR
+repair: DIR
 export: DIR --to --out
 doctor: --study --out --address
-classrepsim: DIR --out --images --json
+classrepsim: DIR --out --images --train --json
 compare: DIR --picks --json
 report: DIR --out
 replay: DIR --sampler --runs --concurrency --json
@@ -33,7 +34,9 @@ data inspect: NAME --sheet --json
 cluster up: FILE
 cluster wait: FILE --gpus --cpus --timeout-s
 cluster submit: FILE COMMAND
-cluster log: FILE --lines
+cluster runs: FILE --json
+cluster log: FILE RUN --lines --follow
+cluster stop: FILE RUN
 cluster down: FILE
 """
 
@@ -51,5 +54,5 @@ def test_the_help_page_has_the_listed_flags_and_no_others(
     with pytest.raises(SystemExit):
         parse([*name.split(), "--help"])
     page = capsys.readouterr().out
-    shown = set(re.findall(r"^\W? (--[a-z][a-z-]+)", page, flags=re.M))
+    shown = set(re.findall(r"^\W? (?:-[a-gi-z], )?(--[a-z][a-z-]+)", page, flags=re.M))
     assert shown == {flag for flag in known_commands()[name] if flag.startswith("--")}

@@ -18,6 +18,7 @@ from search.schema import DETERMINISTIC_CELLS, DETERMINISTIC_EPOCHS
 from search.store import KEY, Store
 
 CELLS = 54
+pytestmark = pytest.mark.timeout(1800)  # a slow machine is no fault here
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,6 @@ def test_a_search_killed_at_ten_moments_runs_only_what_is_owed(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
 def test_a_search_killed_at_twenty_moments_runs_only_what_is_owed(
     tmp_path: Path, undisturbed: Store
 ) -> None:

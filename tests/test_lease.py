@@ -138,7 +138,7 @@ def test_a_lease_with_work_in_hand_stays_for_the_next_driver(tmp_path: Path) -> 
     assert read_beat(storage) is not None
 
 
-def test_a_damaged_lease_file_is_no_lease(tmp_path: Path) -> None:
+def test_a_damaged_lease_file_is_no_lease(tmp_path: Path, quick: None) -> None:
     storage = Storage(tmp_path)
     storage.write(module.FILE, b'{"owner": "x", ')
     assert read_beat(storage) is None

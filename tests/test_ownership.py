@@ -228,7 +228,7 @@ class Ownership(RuleBasedStateMachine):
 TestOwnership = Ownership.TestCase
 TestOwnership.settings = settings(
     deadline=None,
-    max_examples=40,
+    max_examples=25,
     stateful_step_count=25,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes many minutes here

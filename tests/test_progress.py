@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import cells_table, small_study
+from planted import cells_table, epochs_table, small_study
 from pyarrow import Table
 
 from analysis.candidates import candidates
@@ -30,7 +30,8 @@ def half_done(folder: Path) -> Store:
     values = [[0.5, 0.5] for _ in among.specs]
     values[3], values[7] = [0.9, 0.1], [0.7, 0.6]
     table = cells_table(STUDY, np.array(values))
-    first = table.slice(20, 1).to_pylist()[0]
+    store.write_merged("epochs", epochs_table(table))
+    first = table.slice(20, 1).to_pylist()[0] | {"epochs": 0}
     finalist = first | {"seed": 100, "val_acc_last": 0.99}
     foreign = first | {"protocol_id": "another", "val_acc_last": 0.98}
     store.write_merged("cells", table)

@@ -134,8 +134,8 @@ def test_jitter_moves_the_grid_by_at_most_its_size():
         ({"second_grid": 4}, "second_grid must be another grid"),
         ({"size": 18}, "size must be a multiple of the grid"),
         ({"gap": 2}, "cells wider than two gaps"),
-        ({"flip": 1.5}, "flip must be in 0..1"),
-        ({"val": 0}, "every split needs images"),
+        ({"flip": 1.5}, "flip must be a number from 0 to 1"),
+        ({"val": 0}, "val must be a whole number of at least 1"),
     ],
 )
 def test_impossible_settings_are_refused_with_the_rule(wrong, rule):

@@ -19,11 +19,11 @@ AGAIN_S = 5.0
 def run(command: StatusCommand) -> int:
     """Print the status; exit code 1 if --check found a broken rule."""
     store = Store(command.folder)
-    now = status(store)
+    now = status(store, curves=command.check)
     _show(now, command)
     while command.watch and (now.running or now.missing):
         time.sleep(AGAIN_S)
-        now = status(store)
+        now = status(store, curves=False)
         _show(now, command)
     if not command.check:
         return 0
