@@ -147,7 +147,7 @@ def test_without_a_part_of_ray_the_run_ends_with_one_line_and_blames_no_cell(
     driver.wait_for_work()
     kill_part(driver, name)
     lease = Lease(Store(out).storage)
-    account_for(lease.previous, study=Store(out).study(), store=Store(out))
+    account_for(lease, study=Store(out).study(), store=Store(out))
     lease.release()
     rows = Store(out).cells(["status"], all_attempts=True)["status"].to_pylist()
     assert rows == ["preempted"]
