@@ -34,14 +34,16 @@ class Record:
 
 
 class History:
-    """All attempts in the store at cells of the study's protocol, by cell."""
+    """All attempts in the store at cells of the study's protocol and seeds, by cell."""
 
     def __init__(self, store: Store, study: Study) -> None:
         self.records: dict[Key, Record] = {}
         self.attempts: set[tuple[Key, int, str]] = set()
         self.orders = 0
         table = store.cells(COLUMNS, all_attempts=True)
-        table = table.filter(pc.field("protocol_id") == study.protocol.protocol_id)
+        seeds = (*study.seeds, *study.finalists.seeds)
+        is_own = pc.field("protocol_id") == study.protocol.protocol_id
+        table = table.filter(is_own & pc.field("seed").isin(seeds))
         columns = [table[name].to_pylist() for name in COLUMNS]
         rows = zip(*columns, strict=True)
         for network_id, of, seed, attempt, lease, status, order, share, counts in rows:
