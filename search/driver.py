@@ -16,7 +16,7 @@ from search.study import Study
 from search.watcher import Watcher
 
 SLICE_S = 5.0  # how long a worker trains between two reports, and a stop waits at most
-REPORTS_PER_S = 400  # more would be all that Ray Tune does: with many slots, slices are longer
+REPORTS_PER_S = 100  # Tune's loop can take about 250 here: with many slots, slices are longer
 STOP_S = 7.0  # after a slice, Tune ends its workers, which takes it up to 15 s; 30 s are promised
 
 
