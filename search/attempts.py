@@ -38,11 +38,14 @@ class Attempts:
     damaged: dict[str, str]
 
 
-def read_attempts(storage: Storage, columns: Sequence[str], *, curves: bool = True) -> Attempts:
+def read_attempts(
+    storage: Storage, columns: Sequence[str], *, curves: bool = True, owed: bool = False
+) -> Attempts:
     """All attempts in the store.
 
     Args:
         curves: whether an ended row must have its epochs, which are then read too.
+        owed: whether those without are in the table, as `preempted`: for who trains them again.
 
     Raises:
         StoreError: a part is of a newer version.
@@ -58,7 +61,14 @@ def read_attempts(storage: Storage, columns: Sequence[str], *, curves: bool = Tr
         damaged |= epochs.damaged
         who_N, *known = codes([table, *epochs.tables], IDENTITY)
         torn_N = needs_N & ~np.isin(who_N, np.concatenate([*known, who_N[:0]]))
-    torn, table = table.filter(pa.array(torn_N)), table.filter(pa.array(~torn_N))
+    torn, table = (
+        table.filter(pa.array(torn_N)),
+        (
+            _as_preempted(table, torn_N)
+            if owed and torn_N.any()
+            else table.filter(pa.array(~torn_N))
+        ),
+    )
     kept_N, canonical_N = choose(table)
     return Attempts(
         table=table.filter(pa.array(kept_N)),
@@ -66,6 +76,13 @@ def read_attempts(storage: Storage, columns: Sequence[str], *, curves: bool = Tr
         torn=torn,
         damaged=damaged,
     )
+
+
+def _as_preempted(table: pa.Table, torn_N: np.ndarray) -> pa.Table:
+    status_N = np.array(table["status"].to_pylist(), object)
+    status_N[torn_N] = "preempted"
+    place = table.schema.get_field_index("status")
+    return table.set_column(place, "status", pa.array(status_N, pa.string()).dictionary_encode())
 
 
 def choose(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:

@@ -40,7 +40,7 @@ class History:
         self.records: dict[Key, Record] = {}
         self.attempts: set[tuple[Key, int, str]] = set()
         self.orders = 0
-        table = store.cells(COLUMNS, all_attempts=True)
+        table = store.cells(COLUMNS, all_attempts=True, owed=True)
         seeds = (*study.seeds, *study.finalists.seeds)
         is_own = pc.field("protocol_id") == study.protocol.protocol_id
         table = table.filter(is_own & pc.field("seed").isin(seeds))
@@ -170,7 +170,7 @@ def begun_cells(store: Store, history: History, *, max_attempts: int) -> list[Ce
     }
     if not open_keys:
         return []
-    table = store.cells([*KEY, "spec_json", "point", "suggested_by", "order"])
+    table = store.cells([*KEY, "spec_json", "point", "suggested_by", "order"], owed=True)
     table = table.filter(pc.field("network_id").isin(sorted({key[0] for key in open_keys})))
     rows = sorted(table.to_pylist(), key=lambda row: row["order"] or 0)
     return [cell_of(row) for row in rows if tuple(row[name] for name in KEY) in open_keys]

@@ -57,7 +57,7 @@ def known_cells(store: Store, final: set[Key]) -> list[tuple[Cell, Outcome | Non
     """The stored cells in order of completion; without outcome those that have yet to end."""
     curves = dict(stored_curves(store.epochs([*KEY, "val_acc"]).to_pylist()))
     columns = [*KEY, "spec_json", "point", "suggested_by", "status", "ended_at", *METRICS.values()]
-    rows = store.cells(columns).sort_by("ended_at").to_pylist()
+    rows = store.cells(columns, owed=True).sort_by("ended_at").to_pylist()
     known = []
     for row in rows:
         cell = cell_of(row)

@@ -87,19 +87,24 @@ class Store:
             )
 
     def cells(
-        self, columns: Iterable[str] | None = None, *, all_attempts: bool = False
+        self,
+        columns: Iterable[str] | None = None,
+        *,
+        all_attempts: bool = False,
+        owed: bool = False,
     ) -> pa.Table:
         """Rows of `cells`: by default the one that counts for each cell.
 
         Args:
             columns: names to read; all by default.
             all_attempts: every attempt instead, with `is_canonical` filled in.
+            owed: with those whose curve is lost, as `preempted`: their cells are trained again.
 
         Raises:
             StoreError: a file is of a newer version.
         """
         wanted = list(columns) if columns is not None else CELLS.names
-        found = self.attempts(wanted)
+        found = read_attempts(self.storage, wanted, owed=owed)
         table, canonical = found.table, pa.array(found.canonical_N)
         table = table.append_column("is_canonical", canonical)
         if not all_attempts:

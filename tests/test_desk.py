@@ -68,6 +68,20 @@ def test_a_sampled_search_killed_with_networks_under_way_is_finished_by_the_next
     assert len({row["network_id"] for row in rows}) == 16
 
 
+def test_a_sampled_network_whose_curve_is_lost_is_trained_again_and_no_other(
+    tmp_path: Path,
+) -> None:
+    time = Time()
+    work_on(Driver(tmp_path, SAMPLED, time))
+    store = Store(tmp_path)
+    before = {row["network_id"] for row in store.cells(KEY).to_pylist()}
+    (tmp_path / "epochs" / store.loose("epochs")[0]).write_bytes(b"torn")
+    assert store.cells(KEY).num_rows == 15
+    time.now_s += 60.0
+    work_on(Driver(tmp_path, SAMPLED, time))
+    assert {row["network_id"] for row in store.cells(KEY).to_pylist()} == before
+
+
 def test_what_a_resumed_run_finishes_is_told_to_the_sampler(tmp_path: Path) -> None:
     time = Time()
     killed = Driver(tmp_path, SAMPLED, time)
