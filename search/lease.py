@@ -121,6 +121,12 @@ class Lease:
         if clock is None:
             self._thread.start()
 
+    def __enter__(self) -> "Lease":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
+
     def started(self, cell_id: str, job: str) -> None:
         """A worker has begun the job."""
         with self._lock:
@@ -230,13 +236,9 @@ def _wait_until_stale(storage: Storage, clock: Clock) -> Beat | None:
             break
         clock.sleep(POLL_S)
         latest = read_beat(storage)
-        if latest is not None and (beat is None or _mark(latest) != _mark(beat)):
+        if latest is not None and latest != beat:
             raise LeaseError(_refusal(storage, latest))
     return beat
-
-
-def _mark(beat: Beat) -> tuple[str, int]:
-    return beat.owner, beat.number
 
 
 def _refusal(storage: Storage, beat: Beat | None) -> str:

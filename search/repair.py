@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 from search.damage import Damage, damages
 from search.errors import StoreError
@@ -30,7 +29,7 @@ def repair(store: Store) -> Iterator[str]:
     if STUDY_FILE not in store.storage.names():
         raise StoreError(f"a study folder must hold {STUDY_FILE}, got {store.address}")
     yield from _free_lease(store)
-    with _lease(store) as lease:
+    with Lease(store.storage) as lease:
         found = list(damages(store))  # all of it, before anything is moved
         yield from (_set_aside(store, one) for one in found)
         if any(one.name == STUDY_FILE for one in found):
@@ -41,15 +40,6 @@ def repair(store: Store) -> Iterator[str]:
         load_or_make(store.storage, study)
     owed = status(store).missing
     yield f"owes {owed} cells: stac resume {store.address}" if owed else "owes nothing"
-
-
-@contextmanager
-def _lease(store: Store) -> Iterator[Lease]:
-    lease = Lease(store.storage)
-    try:
-        yield lease
-    finally:
-        lease.release()
 
 
 def _free_lease(store: Store) -> Iterator[str]:

@@ -1,8 +1,7 @@
 """Runs what a study owes: one path for search, resume, extend and finalists."""
 
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -88,7 +87,7 @@ def search(
     study = admitted(store, study, address=options.address)
     if reuse_from:
         check_source(Store(reuse_from), study)
-    with _driving(store) as lease:
+    with Lease(store.storage) as lease:
         store.begin(study)
         if points:
             write_extras(store.storage, replace(read_extras(store.storage), first=points))
@@ -106,7 +105,7 @@ def resume(out: str | Path, *, options: Options) -> Summary:
     """
     store = Store(out)
     ready(store, address=options.address)
-    with _driving(store) as lease:
+    with Lease(store.storage) as lease:
         return _run(store, lease, options)
 
 
@@ -119,7 +118,7 @@ def extend(out: str | Path, *, trials: int, promote: int = 0, options: Options) 
     store = Store(out)
     with_more_trials(store, trials=trials, promote=promote)  # refuses before it takes the lease
     preflight(store.study(), address=options.address)
-    with _driving(store) as lease:
+    with Lease(store.storage) as lease:
         extras = with_more_trials(store, trials=trials, promote=promote)
         write_extras(store.storage, extras)
         return _run(store, lease, options)
@@ -136,7 +135,7 @@ def finalists(out: str | Path, *, options: Options) -> Summary:
     if now.missing or now.running:
         raise StudyError(f"finalists need a finished search, got {now.missing} cells missing")
     preflight(store.study(), address=options.address)
-    with _driving(store) as lease:
+    with Lease(store.storage) as lease:
         write_extras(store.storage, with_finalists(store))
         return _run(store, lease, options)
 
@@ -149,17 +148,8 @@ def compact(out: str | Path) -> None:
     """
     store = Store(out)
     store.study()
-    with _driving(store):
+    with Lease(store.storage):
         merge_all(store)
-
-
-@contextmanager
-def _driving(store: Store) -> Iterator[Lease]:
-    lease = Lease(store.storage)
-    try:
-        yield lease
-    finally:
-        lease.release()
 
 
 def _run(store: Store, lease: Lease, options: Options) -> Summary:

@@ -14,6 +14,8 @@ from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from stacnet.names import RULE, is_name
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -31,18 +33,7 @@ NotNegative = Annotated[float, Rule("a number of at least 0", lambda x: x >= 0)]
 Share = Annotated[float, Rule("a number from 0 to 1", lambda x: 0 <= x <= 1)]
 Fraction = Annotated[float, Rule("a number above 0 and below 1", lambda x: 0 < x < 1)]
 Decay = Annotated[float, Rule("a number from 0 to below 1", lambda x: 0 <= x < 1)]
-Name = Annotated[
-    str,
-    Rule(
-        "1 to 100 printable characters without / and \\, the first a letter, digit or _",
-        lambda s: (
-            1 <= len(s) <= 100
-            and s.isprintable()
-            and not {*s} & {*"/\\"}
-            and (s[0].isalnum() or s[0] == "_")
-        ),
-    ),
-]
+Name = Annotated[str, Rule(RULE, is_name)]
 _MISFIT = object()
 
 

@@ -39,13 +39,10 @@ def run(command: Train) -> int:
     store = Store(command.out)
     study = admitted(store, one_cell_study(command), address=None)
     splits = load(study.protocol.data)
-    lease = Lease(store.storage)
-    try:
+    with Lease(store.storage) as lease:
         store.begin(study)
         account_for(lease, study=study, store=store)
         status = _finish(store, study, splits, lease)
-    finally:
-        lease.release()
     return _tell(store, study, status)
 
 

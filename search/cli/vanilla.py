@@ -29,13 +29,10 @@ def train_vanilla(store: Store) -> str:
         point=study.space.find(base),
         suggested_by="classrepsim",
     )
-    lease = Lease(store.storage)
-    try:
+    with Lease(store.storage) as lease:
         account_for(lease, study=study, store=store)
         history, strategy = History(store, study), Listed([cell], number=1)
         ledger = Ledger(study, strategy, history=history, begun=[], lease=lease.owner)
         job = ledger.next_job()
         assert isinstance(job, Job)
         return train_here(job, store, study, splits)
-    finally:
-        lease.release()
