@@ -29,7 +29,7 @@ from search.manifest import Manifest, load_or_make
 from search.part import ROW, Folder, single
 from search.rows import Effort, cell_row, epoch_rows
 from search.schema import CELLS, EPOCHS
-from search.sealed import file_name
+from search.sealed import file_name, terse
 from search.store import Store
 from search.study import Study
 from stacnet.protocol import EpochResult
@@ -79,8 +79,9 @@ def fill_loose(out: str, cells: int) -> None:
         for folder, (rows, schema, about) in tables.items():
             sink = io.BytesIO()
             shape: dict[str, Any] = {"use_dictionary": False, "write_statistics": False}
-            with pq.ParquetWriter(sink, schema, **shape) as writer:  # a checksum would not fit
-                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+            table = pa.Table.from_pylist(rows, schema=terse(schema))
+            with pq.ParquetWriter(sink, table.schema, **shape) as writer:  # no checksum would fit
+                writer.write_table(table)
                 writer.add_key_value_metadata(about)
             for seed in seeds:
                 data = sink.getvalue().replace(

@@ -155,7 +155,10 @@ def _dense(column: pa.ChunkedArray) -> tuple[np.ndarray, int]:
         parts = [c.indices.fill_null(-1).to_numpy(zero_copy_only=False) for c in column.chunks]
         code = np.concatenate([*parts, np.zeros(0, np.int32)]).astype(np.int64) + 1
     else:
-        code = np.unique(column.to_numpy(), return_inverse=True)[1].astype(np.int64)
+        value_N = column.to_numpy().astype(np.int64)
+        least = int(value_N.min()) if len(value_N) else 0
+        is_dense = int(value_N.max(initial=least)) - least < 2**20
+        code = value_N - least if is_dense else np.unique(value_N, return_inverse=True)[1]
     return code, int(code.max(initial=0)) + 1
 
 
@@ -173,7 +176,7 @@ def _read_some(
             else:
                 table = decode(data, folder, columns, where=where, coded=True)
                 is_long = folder == "epochs" and is_keys
-                found.tables.append(_distinct(table, columns) if is_long else table)
+                found.tables.append(_distinct(table) if is_long else table)
             found.names.append(name)
         except FileNotFoundError:
             found.gone = True
@@ -193,7 +196,13 @@ def _bytes(storage: Storage, folder: str, name: str) -> bytes:
     return data
 
 
-def _distinct(table: pa.Table, columns: Sequence[str]) -> pa.Table:
-    (code_N,) = codes([table], columns)
-    first_N = np.unique(code_N, return_index=True)[1]
-    return table.take(pa.array(first_N)) if len(first_N) < table.num_rows else table
+def _distinct(table: pa.Table) -> pa.Table:
+    """One row of each run of equal rows: an attempt's epochs follow each other."""
+    begins_N = np.zeros(table.num_rows, bool)
+    begins_N[:1] = True
+    for column in table.columns:
+        array = column.combine_chunks()
+        values = array.indices if pa.types.is_dictionary(array.type) else array
+        value_N = values.fill_null(-1).to_numpy()
+        begins_N[1:] |= value_N[1:] != value_N[:-1]
+    return table.take(pa.array(np.flatnonzero(begins_N)))
