@@ -54,9 +54,11 @@ def kills(bench: Bench, times: int) -> Iterator[Line]:
             driver = Driver(out, study)
             driver.wait_for_work(cells=2)
             time.sleep(bench.rng.uniform(0.5, 4))
-            if driver.process.poll() is not None:  # finished before it could be struck
-                bench.judge(line, Store(out), study, allowed=crashes)
-                out, crashes = bench.out(study), 0
+            if driver.process.poll() is not None:  # it ended before it could be struck
+                line.unclean += driver.process.returncode != 0
+                if driver.process.returncode == 0:
+                    bench.judge(line, Store(out), study, allowed=crashes)
+                    out, crashes = bench.out(study), 0
                 continue
             pids = [driver.process.pid, *descendants(driver.process.pid)]
             strike(driver, target)
@@ -148,17 +150,23 @@ def jumps(bench: Bench, times: int) -> Iterator[Line]:
     yield line
 
 
-def table(lines: list[Line]) -> str:
-    """As Markdown."""
+def table(lines: list[Line]) -> list[str]:
+    """As Markdown, line by line: head, rule, and a row for each kind of fault that was injected."""
     rows = [HEAD, tuple("---" for _ in HEAD), *(line.cells() for line in lines if line.times)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return ["| " + " | ".join(row) + " |" for row in rows]
 
 
-def write(path: Path, text: str) -> None:
-    """Between the marks of the file."""
+def write(path: Path, rows: list[str]) -> None:
+    """Between the marks of the file, where the rows of other faults stay."""
     before, rest = path.read_text().split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
+    old, after = rest.split(MARKS[1])
+    kept = [row for row in old.strip().splitlines()[2:] if _fault(row) not in map(_fault, rows)]
+    text = "\n".join([*rows[:2], *kept, *rows[2:]])
     path.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
+
+
+def _fault(row: str) -> str:
+    return row.split("|")[1].split(" (")[0].strip()
 
 
 def main() -> None:
@@ -185,13 +193,12 @@ def main() -> None:
                 for line in inject(bench, times):
                     lines.append(line)
                     print(*line.cells(), sep="  ", flush=True)
+                if chosen.write:
+                    write(chosen.write, table(lines))
     damaged = HERE / "faults_bytes.py"
     if chosen.only in (None, "damage") and damaged.exists():
         subprocess.run([sys.executable, str(damaged), "--seed", str(chosen.seed)], check=True)
-    if lines:
-        print(table(lines))
-    if chosen.write and lines:
-        write(chosen.write, table(lines))
+    print("\n".join(table(lines)))
 
 
 if __name__ == "__main__":
