@@ -12,7 +12,7 @@ from analysis.candidates import Candidates, candidates
 from analysis.replay import Trial
 from analysis.results import COLUMNS, Results, results_from_table
 from search.cells import Cell
-from search.ledger import History
+from search.history import History
 from search.manifest import Manifest
 from search.plan import known_cells
 from search.store import Store

@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from search.cells import Cell, Job
-from search.ledger import History
+from search.history import History
 from search.manifest import load_or_make
 from search.rows import Effort, cell_row
 from search.schema import CELLS

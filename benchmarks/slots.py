@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from search.driver import Desk
+from search.history import History
 from search.lease import Clock, Lease
-from search.ledger import History, Ledger
+from search.ledger import Ledger
 from search.manifest import load_or_make
 from search.plan import make_plan
 from search.pruner import Never

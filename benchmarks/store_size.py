@@ -130,7 +130,7 @@ def step(name: str, out: str) -> None:
     """One thing that is measured; prints what it found and the memory."""
     from search.check import check
     from search.compact import merge_all
-    from search.ledger import History
+    from search.history import History
     from search.status import status
 
     store, found = Store(out), 0

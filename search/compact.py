@@ -6,20 +6,15 @@ at most when one is damaged, and no more have to fit into memory. What is no who
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from threading import Thread
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from search.attempts import first, ranks
-from search.cells import Job
-from search.errors import StudyError
 from search.part import FOLDERS, IDENTITY, MERGED, SCHEMAS, DamagedPartError, Folder
 from search.parts import codes, joined, plain, read_parts
 from search.schema import CELLS
 from search.store import Store
-from search.watcher import Watcher
 
 BATCH = 1000  # loose files that are worth a merge, attempts of a merged file
 COLUMNS = (*IDENTITY, "status", "error_type", "is_canonical")
@@ -44,32 +39,6 @@ def merge_all(store: Store) -> None:
     merge_loose(store)
     _merge_epochs(store)
     _merge_cells(store)
-
-
-class Merger(Watcher):
-    """Watches a search and merges in the background, so that resume and status read few files."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._since = len(store.loose("cells"))
-        self._thread: Thread | None = None
-
-    def ended(self, job: Job, status: str, report: dict[str, Any]) -> None:
-        """Count; merge when it is worth it."""
-        self._since += 1
-        if self._since >= BATCH and (self._thread is None or not self._thread.is_alive()):
-            self._since = 0
-            self._thread = Thread(target=self._merge, name="merger", daemon=True)
-            self._thread.start()
-
-    def close(self) -> None:
-        """Wait for the merge under way."""
-        if self._thread is not None:
-            self._thread.join()
-
-    def _merge(self) -> None:
-        with suppress(StudyError, FileNotFoundError):  # whatever stays loose is merged later
-            merge_loose(self._store)
 
 
 def _merge_cells(store: Store) -> None:

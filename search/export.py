@@ -14,7 +14,7 @@ from pyarrow import csv
 
 from search.cells import METRICS
 from search.errors import StudyError
-from search.ledger import History
+from search.history import History
 from search.pruner import stored_curves
 from search.schema import CELLS, MAX_STAGES
 from search.space import Space

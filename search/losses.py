@@ -7,8 +7,8 @@ from typing import Literal
 
 from search.cells import Job
 from search.checkpoints import Checkpoints
+from search.history import History
 from search.lease import Beat, Lease
-from search.ledger import History
 from search.rows import Effort, Row, cell_row, now
 from search.store import Store
 from search.study import Study

@@ -1,19 +1,15 @@
 """The networks of a study, told apart and priced once, so that no resume does it again."""
 
-import random
-from collections.abc import Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from search.cells import Cell, Key
 from search.errors import StoreError, StudyError
 from search.rows import study_and_space_id
 from search.sealed import DAMAGE, seal_table, unseal_table
 from search.storage import Storage
-from search.strategy import Listed
 from search.study import Exhaustive, Study
 
 if TYPE_CHECKING:
@@ -149,28 +145,6 @@ def _stored(storage: Storage) -> tuple[pa.Table, bool]:
 
 def _listed(table: pa.Table) -> Manifest:
     return Manifest(tuple(table["point"].to_pylist()), tuple(table["network_id"].to_pylist()))
-
-
-def planned(study: Study, manifest: Manifest, *, known: Set[Key]) -> Listed:
-    """The cells of an exhaustive study in its shuffled order, without the known ones.
-
-    A network is built only when its turn comes.
-    """
-    assert isinstance(study.strategy, Exhaustive)
-    seeds, protocol_id = study.seeds, study.protocol.protocol_id
-    order = list(range(len(manifest) * len(seeds)))
-    random.Random(study.strategy.shuffle_seed).shuffle(order)  # part of it is an unbiased sample
-    pairs = (divmod(index, len(seeds)) for index in order)
-    owed = [
-        (manifest.points[network], seeds[number])
-        for network, number in pairs
-        if (manifest.network_ids[network], protocol_id, seeds[number]) not in known
-    ]
-    cells = (
-        Cell(spec=study.space.spec(point), protocol_id=protocol_id, seed=seed, point=point)
-        for point, seed in owed
-    )
-    return Listed(cells, number=len(owed))
 
 
 def meets_bounds(study: Study, price: "Cost") -> bool:

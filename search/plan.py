@@ -5,12 +5,12 @@ from typing import assert_never
 
 from search.cells import METRICS, Cell, Key, Outcome
 from search.extras import extended, finalist_cells, read_extras
-from search.ledger import History, cell_of
-from search.manifest import Manifest, load_or_make, planned
+from search.history import History, cell_of
+from search.manifest import Manifest, load_or_make
 from search.pruner import stored_curves
 from search.status import planned_cells
 from search.store import KEY, Store
-from search.strategy import Chain, Listed, Strategy
+from search.strategy import Chain, Listed, Strategy, planned
 from search.study import Exhaustive, Sampled, Study
 
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from search.compact import BATCH, Merger, merge_all, merge_loose
+from search.compact import BATCH, merge_all, merge_loose
 from search.driver import Desk
 from search.errors import StudyError
 from search.extras import (
@@ -16,11 +16,13 @@ from search.extras import (
     with_more_trials,
     write_extras,
 )
+from search.history import History, begun_cells
 from search.lease import Lease
-from search.ledger import History, Ledger, begun_cells
+from search.ledger import Ledger
 from search.loggers import make_loggers
 from search.losses import account_for
 from search.manifest import load_or_make
+from search.merger import Merger
 from search.plan import Plan, make_plan
 from search.preflight import admitted, look_at_nodes, preflight, ready
 from search.progress import Progress, Tally, opening, say

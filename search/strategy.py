@@ -1,9 +1,12 @@
 """Which cell next: the plans of a search, free of Ray, so that a replay drives the same ones."""
 
-from collections.abc import Iterable, Sequence
+import random
+from collections.abc import Iterable, Sequence, Set
 from typing import Literal, Protocol
 
-from search.cells import Cell, Outcome
+from search.cells import Cell, Key, Outcome
+from search.manifest import Manifest
+from search.study import Exhaustive, Study
 
 Answer = Cell | Literal["wait", "done"]
 
@@ -52,6 +55,28 @@ class Listed:
 
     def tell(self, cell: Cell, outcome: Outcome) -> None:
         """Nothing is learned."""
+
+
+def planned(study: Study, manifest: Manifest, *, known: Set[Key]) -> Listed:
+    """The cells of an exhaustive study in its shuffled order, without the known ones.
+
+    A network is built only when its turn comes.
+    """
+    assert isinstance(study.strategy, Exhaustive)
+    seeds, protocol_id = study.seeds, study.protocol.protocol_id
+    order = list(range(len(manifest) * len(seeds)))
+    random.Random(study.strategy.shuffle_seed).shuffle(order)  # part of it is an unbiased sample
+    pairs = (divmod(index, len(seeds)) for index in order)
+    owed = [
+        (manifest.points[network], seeds[number])
+        for network, number in pairs
+        if (manifest.network_ids[network], protocol_id, seeds[number]) not in known
+    ]
+    cells = (
+        Cell(spec=study.space.spec(point), protocol_id=protocol_id, seed=seed, point=point)
+        for point, seed in owed
+    )
+    return Listed(cells, number=len(owed))
 
 
 class Chain:

@@ -13,7 +13,7 @@ from search.cells import Job
 from search.check import check
 from search.compact import BATCH, merge_all, merge_loose
 from search.extras import finalist_cells, read_extras
-from search.ledger import History
+from search.history import History
 from search.own import best_network, ranking
 from search.part import IDENTITY, single
 from search.schema import CELLS, EPOCHS

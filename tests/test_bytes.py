@@ -14,7 +14,7 @@ import pytest
 from search.check import check
 from search.compact import merge_all
 from search.errors import StoreError
-from search.ledger import History
+from search.history import History
 from search.parts import read_all
 from search.schema import CELLS, EPOCHS
 from search.sealed import seal, to_parquet, unseal

@@ -13,8 +13,9 @@ from search.cellrun import CellRun
 from search.cells import Cell, Job, Outcome
 from search.driver import Desk
 from search.errors import LeaseError, StudyError
+from search.history import History
 from search.lease import FILE, Lease, read_beat
-from search.ledger import History, Ledger
+from search.ledger import Ledger
 from search.losses import Loss
 from search.manifest import load_or_make
 from search.plan import make_plan

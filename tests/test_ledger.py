@@ -8,7 +8,8 @@ from searches import cheap
 
 from search.cells import Cell, Job
 from search.checkpoints import Checkpoints
-from search.ledger import History, Ledger
+from search.history import History
+from search.ledger import Ledger
 from search.pruner import Halving, Median, make_pruner
 from search.storage import Storage
 from search.store import Store

@@ -12,8 +12,8 @@ from search import repair as module
 from search.check import check
 from search.errors import LeaseError, StoreError
 from search.extras import read_extras
+from search.history import History
 from search.lease import Lease
-from search.ledger import History
 from search.manifest import load
 from search.part import single
 from search.repair import repair

@@ -15,7 +15,7 @@ from search.cells import Cell, Job
 from search.check import check
 from search.compact import BATCH, merge_all, merge_loose
 from search.errors import StoreError
-from search.ledger import History
+from search.history import History
 from search.losses import Loss, write_lost
 from search.manifest import load_or_make
 from search.reuse import reuse

@@ -11,8 +11,9 @@ from search.cells import Job
 from search.compact import merge_all, merge_loose
 from search.driver import Desk
 from search.errors import LeaseError, StudyError
+from search.history import History, begun_cells
 from search.lease import Clock, Lease, assert_held
-from search.ledger import History, Ledger, begun_cells
+from search.ledger import Ledger
 from search.losses import Loss, account_for
 from search.plan import make_plan
 from search.pruner import Never

@@ -13,8 +13,9 @@ from search.cells import Job
 from search.cli.commands import Train
 from search.cli.flag_values import assignments, data_spec, one_network_space
 from search.cli.flags import NetworkFlags
+from search.history import History, begun_cells
 from search.lease import Lease
-from search.ledger import History, Ledger, begun_cells
+from search.ledger import Ledger
 from search.losses import account_for
 from search.plan import make_plan
 from search.preflight import admitted

@@ -2,8 +2,9 @@
 
 from search.cells import Cell, Job
 from search.cli.train import train_here
+from search.history import History
 from search.lease import Lease
-from search.ledger import History, Ledger
+from search.ledger import Ledger
 from search.losses import account_for
 from search.store import Store
 from search.strategy import Listed
