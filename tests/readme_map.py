@@ -6,19 +6,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 START, END = "<!-- map -->\n", "<!-- /map -->\n"
-PARTS = ("stacnet", "stacnet/data", "search", "search/cli", "analysis", "benchmarks")
+TOPS = ("stacnet", "search", "analysis", "stac", "benchmarks")
 
 
 def lines() -> Iterator[str]:
-    """The map, line by line."""
-    for part in PARTS:
-        folder = ROOT / part
-        head = folder / "__init__.py"
-        yield f"{part}/" + (f"    {_caption(head)}" if head.exists() else "")
-        for path in sorted(folder.glob("*.py")):
-            if path.name != "__init__.py":
-                yield f"  {path.name:<18} {_caption(path)}"
-    yield "tests/    flat: test_<file>.py; real Ray, real processes killed, real hosts"
+    """The map: the rooms with their captions, and below each its files."""
+    for top in TOPS:
+        rooms = sorted(path.parent for path in (ROOT / top).rglob("*/__init__.py"))
+        for room in (ROOT / top, *rooms):
+            head = room / "__init__.py"
+            yield f"{room.relative_to(ROOT)}/" + (f"    {_caption(head)}" if head.exists() else "")
+            for path in sorted(room.glob("*.py")):
+                if path.name != "__init__.py":
+                    yield f"  {path.name:<18} {_caption(path)}"
+    yield "tests/    real Ray, real processes killed, real hosts"
 
 
 def in_readme() -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from official_data import dump, nested, raw_batch, write_cifar10, write_imagenet
 
-from search.cli.main import main
+from stac.cli.main import main
 from stacnet.data.cache import open_cache, verify
 from stacnet.data.prepare import open_source, prepare
 from stacnet.names import check_name

@@ -11,11 +11,11 @@ from typing import NamedTuple
 import pytest
 from official_data import write_cifar10, write_cifar100, write_imagenet
 
-from search.cli.commands import parse
-from search.cli.main import main
 from search.rows import code_commit
 from search.store import Store
 from search.studies import load_study
+from stac.cli.commands import parse
+from stac.cli.main import main
 from stacnet.data.images import load
 from stacnet.train import Trainer
 
@@ -193,7 +193,7 @@ def test_overrides_may_be_grouped_or_repeated() -> None:
 def test_what_no_flag_says_of_a_trained_network_is_taken_from_the_data(
     words: str, shape: tuple[int, int]
 ) -> None:
-    from search.cli.train import one_cell_study
+    from stac.cli.train import one_cell_study
 
     command = parse(f"train --depth 8 {words} --out x --seed 100".split())
     base = one_cell_study(command).space.base  # type: ignore[arg-type]

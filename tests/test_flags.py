@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from search.cli.commands import parse
-from search.cli.known import known_commands
+from stac.cli.commands import parse
+from stac.cli.known import known_commands
 
 COMMANDS = """
 demo: --out

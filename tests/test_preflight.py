@@ -10,13 +10,13 @@ import ray
 from official_data import write_cifar10
 from searches import changed, cheap
 
-from search.cli.main import main
 from search.errors import StudyError
 from search.preflight import admitted, check_devices, node_types, pinned, preflight
 from search.reuse import check_source
 from search.run import Options, search
 from search.store import Store
 from search.study import Resources, Study
+from stac.cli.main import main
 from stacnet.data.prepare import open_source, prepare
 from stacnet.protocol import Prepared
 

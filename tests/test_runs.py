@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from search import on_head, runs
-from search.cli.cluster import on_cluster
-from search.cli.commands import parse
 from search.errors import ClusterError
 from search.runs import Run
+from stac.cli.cluster import on_cluster
+from stac.cli.commands import parse
 
 # They are meant to outlive whoever starts them.
 pytestmark = pytest.mark.filterwarnings("ignore:subprocess [0-9]+ is still:ResourceWarning")

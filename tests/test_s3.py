@@ -135,7 +135,7 @@ def resume(store: Store) -> AbstractContextManager[subprocess.Popen[bytes]]:
 
 @contextmanager
 def stac(*words: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-c", "from search.cli.main import main; main()", *words]
+    command = [sys.executable, "-c", "from stac.cli.main import main; main()", *words]
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     driver = subprocess.Popen(
         command, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, start_new_session=True

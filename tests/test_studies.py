@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from search.cli.studies import rough, study_facts
 from search.studies import load_study, named_studies, override
 from search.study import Exhaustive, Sampled
+from stac.cli.studies import rough, study_facts
 
 
 def test_every_named_study_keeps_its_name_and_survives_its_json() -> None:

@@ -11,7 +11,7 @@ from readme_map import in_readme
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(
     path
-    for part in ("stacnet", "search", "analysis", "benchmarks")
+    for part in ("stacnet", "search", "analysis", "stac", "benchmarks")
     for path in (ROOT / part).rglob("*.py")
 )
 INDEX = b"index" + b"-url"  # in two parts: no file may name an index, this one neither
@@ -50,8 +50,8 @@ def test_no_source_defers_annotations(path: Path) -> None:
     [
         ("stacnet.train", {"ray", "optuna", "tyro", "rich", "pydantic", "scipy", "matplotlib"}),
         ("stacnet.spec", {"torch", "numpy"}),
-        ("search.cli.commands", {"torch", "ray", "matplotlib", "numpy", "pyarrow", "optuna"}),
-        ("search.cli.studies", {"torch", "ray", "pyarrow", "optuna", "pydantic", "sklearn"}),
+        ("stac.cli.commands", {"torch", "ray", "matplotlib", "numpy", "pyarrow", "optuna"}),
+        ("stac.cli.studies", {"torch", "ray", "pyarrow", "optuna", "pydantic", "sklearn"}),
         ("search.store", {"ray", "optuna", "matplotlib"}),
         ("analysis.compare", {"ray", "optuna"}),
         ("analysis.classrepsim", {"ray", "optuna"}),

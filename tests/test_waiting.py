@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from search.cli.waiting import Waiting
+from stac.cli.waiting import Waiting
 
 
 def test_a_quick_command_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -16,8 +16,8 @@ def test_a_quick_command_shows_nothing(capsys: pytest.CaptureFixture[str]) -> No
 def test_a_slow_command_says_how_far_it_is_on_stderr_only(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.cli.waiting.PATIENCE_S", 0.01)
-    monkeypatch.setattr("search.cli.waiting.LINE_EVERY_S", 0.0)
+    monkeypatch.setattr("stac.cli.waiting.PATIENCE_S", 0.01)
+    monkeypatch.setattr("stac.cli.waiting.LINE_EVERY_S", 0.0)
     with Waiting("thinking") as waiting:
         time.sleep(0.2)
         waiting.tell("runs", 3, 7)

@@ -4,13 +4,13 @@ import sys
 from typing import assert_never
 
 from search import run as engine
-from search.cli import study_commands as c
-from search.cli.flag_values import assignments
 from search.repair import repair
 from search.rows import code_facts
 from search.run import Options, Summary
 from search.store import Store
 from search.studies import load_study, override
+from stac.cli import study_commands as c
+from stac.cli.flag_values import assignments
 
 StudyCommand = (
     c.Search
@@ -34,7 +34,7 @@ def run(command: StudyCommand) -> int:
                 command.out if isinstance(command, c.Search) else command.folder,
             )
         case c.Status():
-            from search.cli import status
+            from stac.cli import status
 
             return status.run(command)
         case c.Compact():

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, assert_never
 from rich.console import Console
 from rich.table import Table
 
-from search.cli import commands as c
-from search.cli.waiting import Waiting
 from search.store import Store
+from stac.cli import commands as c
+from stac.cli.waiting import Waiting
 from stacnet.spec import NetworkSpec
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _report(folders: list[str], out: str | Path | None) -> str:
 def _train_missing(store: Store) -> int | None:
     """Train the vanilla network if the study has not; the exit code if that did not succeed."""
     from analysis.predict import NoVanillaError, vanilla_networks
-    from search.cli.vanilla import train_vanilla
+    from stac.cli.vanilla import train_vanilla
 
     try:
         vanilla_networks(store, store.study())

@@ -9,10 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from search.cli.study_commands import Studies
 from search.ray_session import lent_cpus
 from search.studies import CELL_CORE_S, named_studies
 from search.study import Sampled, Study
+from stac.cli.study_commands import Studies
 
 
 def run(command: Studies) -> int:

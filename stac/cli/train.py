@@ -10,9 +10,6 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from search.cellrun import CellRun
 from search.cells import Job
-from search.cli.commands import Train
-from search.cli.flag_values import assignments, data_spec, one_network_space
-from search.cli.flags import NetworkFlags
 from search.history import History, begun_cells
 from search.lease import Lease
 from search.ledger import Ledger
@@ -24,6 +21,9 @@ from search.signals import ending
 from search.store import Store
 from search.studies import override
 from search.study import Finalists, Resources, Study
+from stac.cli.commands import Train
+from stac.cli.flag_values import assignments, data_spec, one_network_space
+from stac.cli.flags import NetworkFlags
 from stacnet.data.images import Splits, load
 from stacnet.protocol import Protocol
 from stacnet.train import Trainer

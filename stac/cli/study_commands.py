@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from search.cli.flags import Folder, Overrides
+from stac.cli.flags import Folder, Overrides
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional, arg, subcommand
 
-from search.cli.cluster_commands import Down, Log, Runs, Stop, Submit, Up, Wait
-from search.cli.flags import DataFlags, Folder, NetworkFlags
-from search.cli.study_commands import (
+from stac.cli.cluster_commands import Down, Log, Runs, Stop, Submit, Up, Wait
+from stac.cli.flags import DataFlags, Folder, NetworkFlags
+from stac.cli.study_commands import (
     Compact,
     Doctor,
     Export,

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from search.cli.flags import NetworkFlags
 from search.space import Scale, Scales, Space
+from stac.cli.flags import NetworkFlags
 from stacnet.attention_spec import LIVE_FIELDS, Placement
 from stacnet.protocol import DataSpec, Digits, Prepared, ScaleSignal
 from stacnet.spec import NetworkSpec, resnet

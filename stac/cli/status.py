@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 
 from search.check import check
-from search.cli.study_commands import Status as StatusCommand
 from search.prices import bill, read_prices
 from search.status import Status, status
 from search.store import Store
+from stac.cli.study_commands import Status as StatusCommand
 
 AGAIN_S = 5.0
 

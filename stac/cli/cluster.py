@@ -6,9 +6,9 @@ import sys
 from typing import assert_never
 
 from search import cluster, cluster_runs
-from search.cli import cluster_commands as c
-from search.cli.commands import Command
-from search.cli.study_commands import RunOptions
+from stac.cli import cluster_commands as c
+from stac.cli.commands import Command
+from stac.cli.study_commands import RunOptions
 
 ClusterCommand = c.Up | c.Wait | c.Submit | c.Runs | c.Log | c.Stop | c.Down
 
@@ -42,7 +42,7 @@ def run(command: ClusterCommand) -> int:
 
 def _submit(file: str, words: list[str]) -> int:
     """What trains a study becomes a run; anything else is shown to its end."""
-    from search.cli.main import parse
+    from stac.cli.main import parse
 
     asked = parse(words)
     words = on_cluster(words, asked)

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
-from search.cli import commands as c
-from search.cli.flag_values import BUILT_IN, data_spec, network_spec
+from stac.cli import commands as c
+from stac.cli.flag_values import BUILT_IN, data_spec, network_spec
 from stacnet.spec import NetworkSpec
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def run(command: c.Cost | c.Train | c.Prepare | c.Inspect) -> int:
         case c.Cost():
             _show(cost_facts(command), as_json=command.json)
         case c.Train():
-            from search.cli import train
+            from stac.cli import train
 
             return train.run(command)
         case c.Prepare():

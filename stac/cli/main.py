@@ -6,7 +6,7 @@ import re
 import sys
 from typing import assert_never
 
-from search.cli import commands as c
+from stac.cli import commands as c
 
 LONG_CHOICE = re.compile(r"\{[a-z,]{50,}\}")  # would not fit into the line of usage
 
@@ -28,15 +28,15 @@ def run(command: c.Command) -> int:
     """Run one command; modules that need ray, torch or matplotlib are imported here, not above."""
     match command:
         case c.Cost() | c.Train() | c.Prepare() | c.Inspect():
-            from search.cli import network
+            from stac.cli import network
 
             return network.run(command)
         case c.Demo() | c.ClassRepSim() | c.Compare() | c.Report() | c.Replay():
-            from search.cli import analysis
+            from stac.cli import analysis
 
             return analysis.run(command)
         case c.Studies():
-            from search.cli import studies
+            from stac.cli import studies
 
             return studies.run(command)
         case (
@@ -50,11 +50,11 @@ def run(command: c.Command) -> int:
             | c.Export()
             | c.Doctor()
         ):
-            from search.cli import study
+            from stac.cli import study
 
             return study.run(command)
         case c.Up() | c.Wait() | c.Submit() | c.Runs() | c.Log() | c.Stop() | c.Down():
-            from search.cli import cluster
+            from stac.cli import cluster
 
             return cluster.run(command)
         case _:
@@ -76,7 +76,7 @@ def parse(argv: list[str]) -> c.Command:
             return c.parse(argv)
     except SystemExit as stop:
         if stop.code:
-            from search.cli.known import mistaken
+            from stac.cli.known import mistaken
 
             line = mistaken(argv) or _one_line(printed.getvalue())
             print(f"stac: {line}", file=sys.stderr)
@@ -87,7 +87,7 @@ def parse(argv: list[str]) -> c.Command:
 
 
 def _words(page: str) -> str:
-    from search.cli.words import explained
+    from stac.cli.words import explained
 
     lines = list(explained(page)) if page.startswith("usage:") else []
     return "\n".join(["", "words:", *lines, ""]) if lines else ""

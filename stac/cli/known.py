@@ -7,7 +7,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from tyro.conf import Positional
 
-from search.cli.commands import Command
+from stac.cli.commands import Command
 
 POSITIONAL = get_args(Positional[int])[1]
 
