@@ -16,7 +16,7 @@ from analysis.candidates import Candidates
 from analysis.comparison import Contrast, Front, Network
 from analysis.frontier import Reference, frontier, hypervolume
 from analysis.results import Results
-from search.study import Study
+from search.study.study import Study
 
 Floats = NDArray[np.float64]
 RANDOM_MAPS = 500

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from search.space import Space
+from search.study.space import Space
 from stacnet.cost import Cost, cost
 from stacnet.spec import Attention, NetworkSpec
 

@@ -18,7 +18,7 @@ from analysis.replays import report_replays
 from search.errors import StoreError
 from search.rows import study_and_space_id
 from search.store import Store
-from search.study import Study
+from search.study.study import Study
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from analysis.rules import RULES, rule_scores
 from analysis.telling import Tell, quietly
 from search.rows import study_and_space_id
 from search.store import Store
-from search.study import Study
+from search.study.study import Study
 from stacnet.data.images import load
 from stacnet.resnet import build, taps
 from stacnet.spec import NetworkSpec

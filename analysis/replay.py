@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from search.cells import Cell, Outcome
 from search.pruner import Pruner
 from search.strategy import Strategy
+from search.study.cells import Cell, Outcome
 
 Floats = NDArray[np.float64]
 

@@ -20,7 +20,7 @@ from search.pruner import Never, make_pruner
 from search.signals import end_with_parent
 from search.store import Store
 from search.strategy import Listed
-from search.study import Sampled, SamplerName, Study
+from search.study.study import Sampled, SamplerName, Study
 
 MOST_TRIALS = 200  # of a simulated search
 CHUNKS = 20  # of runs for each process: so often is told how far it is

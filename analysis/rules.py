@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from analysis.candidates import Candidates
 from analysis.classmap import ClassRepMap, Reading
 from analysis.classrepsim import Estimator
-from search.study import RuleName
+from search.study.study import RuleName
 from stacnet.cost import cost
 
 Rule = RuleName  # a study names its primary rule, so the names stand there

@@ -11,12 +11,12 @@ from analysis.bench import split_seeds
 from analysis.candidates import Candidates, candidates
 from analysis.replay import Trial
 from analysis.results import COLUMNS, Results, results_from_table
-from search.cells import Cell
 from search.history import History
 from search.manifest import Manifest
 from search.plan import known_cells
 from search.store import Store
-from search.study import Study
+from search.study.cells import Cell
+from search.study.study import Study
 
 EPOCH_COLUMNS = ("network_id", "protocol_id", "seed", "epoch", "cum_s")
 

@@ -54,8 +54,8 @@ def ours(trials: int, seconds: float, *, new_networks: bool) -> list[float]:
 
 def _study(trials: int, *, new_networks: bool) -> Any:
     """One network with many seeds, or that many networks (729 at most) sampled at random."""
-    from search.space import Scale, Space
-    from search.study import Exhaustive, Finalists, Sampled, Study
+    from search.study.space import Scale, Space
+    from search.study.study import Exhaustive, Finalists, Sampled, Study
     from stacnet.protocol import Protocol, ScaleSignal
     from stacnet.spec import resnet
 

@@ -18,14 +18,14 @@ from dataclasses import replace
 
 import optuna
 
-from search.cells import Cell, Outcome
 from search.manifest import Manifest
 from search.optuna_space import FlatSpace, make_sampler
 from search.pruner import Halving, Never, Pruner
 from search.sampler import AskTell
-from search.space import Scales, Space
 from search.store import Store
-from search.study import Sampled, Study
+from search.study.cells import Cell, Outcome
+from search.study.space import Scales, Space
+from search.study.study import Sampled, Study
 from stacnet.protocol import Protocol, ScaleSignal
 from stacnet.spec import resnet
 

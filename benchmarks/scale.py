@@ -19,15 +19,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from search.cells import Cell, Job
 from search.history import History
 from search.manifest import load_or_make
 from search.rows import Effort, cell_row
 from search.schema import CELLS
-from search.space import Scale, Space
 from search.status import status
 from search.store import Store
-from search.study import Finalists, Sampled, Study
+from search.study.cells import Cell, Job
+from search.study.space import Scale, Space
+from search.study.study import Finalists, Sampled, Study
 from stacnet.protocol import Protocol, ScaleSignal
 from stacnet.spec import resnet
 

@@ -25,9 +25,9 @@ from search.ledger import Ledger
 from search.manifest import load_or_make
 from search.plan import make_plan
 from search.pruner import Never
-from search.space import Scale, Space
 from search.store import Store
-from search.study import Exhaustive, Finalists, Sampled, SamplerName, Study
+from search.study.space import Scale, Space
+from search.study.study import Exhaustive, Finalists, Sampled, SamplerName, Study
 from stacnet.protocol import Protocol, ScaleSignal
 from stacnet.spec import resnet
 

@@ -24,14 +24,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scale import study  # pyright: ignore[reportMissingImports]
 
-from search.cells import Cell, Job
 from search.manifest import Manifest, load_or_make
 from search.part import ROW, Folder, single
 from search.rows import Effort, cell_row, epoch_rows
 from search.schema import CELLS, EPOCHS
 from search.sealed import file_name, terse
 from search.store import Store
-from search.study import Study
+from search.study.cells import Cell, Job
+from search.study.study import Study
 from stacnet.protocol import EpochResult
 
 NETWORKS = 512

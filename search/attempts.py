@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from search.cells import FINAL
 from search.part import IDENTITY, KEY
 from search.parts import codes, is_in, joined, read_all, texts
 from search.schema import CELLS
 from search.storage import Storage
+from search.study.cells import FINAL
 
 NEEDED = (*IDENTITY, "status", "error_type", "epochs")
 LOST = frozenset({"crash", "memory", "node", "start", "driver"})  # error_type of a driver's row

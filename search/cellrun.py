@@ -8,14 +8,14 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from search.cells import METRICS, Job
 from search.checkpoints import Checkpoints
 from search.errors import StudyError
 from search.lease import assert_held
 from search.machine import PeakMemory, device_name, hostname
 from search.rows import Effort, Row, cell_row, epoch_rows, now
 from search.store import Store
-from search.study import Study
+from search.study.cells import METRICS, Job
+from search.study.study import Study
 from stacnet.checkpoint import dumps
 from stacnet.cost import price
 from stacnet.latency import latency

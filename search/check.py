@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from search.cells import FINAL, OWN_FAULTS
 from search.damage import damages
 from search.errors import StorageError, StoreError
 from search.extras import Extras, read_extras
@@ -19,7 +18,8 @@ from search.parts import codes, is_in
 from search.schema import STATUSES
 from search.status import own_of, planned_cells
 from search.store import KEY, Store
-from search.study import Study
+from search.study.cells import FINAL, OWN_FAULTS
+from search.study.study import Study
 
 SHARES = ("val_acc_last", "test_acc_last", "test_acc_at_best_val")
 LOSSES = ("val_loss_last", "test_loss_last")

@@ -6,7 +6,7 @@ from search.errors import StorageError
 from search.nodes import Finding, node_findings, token_finding
 from search.preflight import preflight
 from search.store import Store
-from search.study import Study, first_difference
+from search.study.study import Study, first_difference
 from stacnet.data.cache import verify
 from stacnet.data.images import data_folder
 from stacnet.protocol import DataSpec, Prepared

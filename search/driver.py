@@ -5,14 +5,14 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from search.cells import Job
 from search.errors import StudyError
 from search.lease import Lease
 from search.ledger import Ledger
 from search.losses import LOST_IN_A_ROW, Loss, stored_status, write_lost
 from search.pruner import Pruner
 from search.store import Store
-from search.study import Study
+from search.study.cells import Job
+from search.study.study import Study
 from search.watcher import Watcher
 
 SLICE_S = 5.0  # how long a worker trains between two reports, and a stop waits at most

@@ -12,14 +12,14 @@ from typing import Any
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from search.cells import METRICS
 from search.errors import StudyError
 from search.history import History
 from search.pruner import stored_curves
 from search.schema import CELLS, MAX_STAGES
-from search.space import Space
 from search.store import KEY, Store
-from search.study import Study
+from search.study.cells import METRICS
+from search.study.space import Space
+from search.study.study import Study
 
 Row = dict[str, Any]
 Shown = dict[str, int | str]

@@ -6,15 +6,15 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from search.cells import METRICS, Cell
 from search.errors import StoreError, StudyError
 from search.manifest import Manifest
 from search.own import ranking
 from search.sealed import unseal
-from search.space import Space
 from search.storage import Storage
 from search.store import KEY, Store
-from search.study import Sampled, Study
+from search.study.cells import METRICS, Cell
+from search.study.space import Space
+from search.study.study import Sampled, Study
 from stacnet.spec import AttentionSpec, NetworkSpec
 
 FILE = "extras.json"

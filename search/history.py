@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from search.cells import FINAL, OWN_FAULTS, Cell, Key
 from search.store import KEY, Store
-from search.study import Study
+from search.study.cells import FINAL, OWN_FAULTS, Cell, Key
+from search.study.study import Study
 from stacnet.spec import NetworkSpec
 
 COLUMNS = (*KEY, "attempt", "lease", "status", "order", "device_fraction", "is_canonical")

@@ -3,11 +3,11 @@
 from collections import deque
 from typing import Any, Literal
 
-from search.cells import OWN_FAULTS, Cell, Job, Key, Outcome
 from search.errors import StudyError
 from search.history import History, Record
 from search.strategy import Strategy
-from search.study import Study
+from search.study.cells import OWN_FAULTS, Cell, Job, Key, Outcome
+from search.study.study import Study
 
 
 class Ledger:

@@ -8,12 +8,12 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Literal, Protocol, get_args
 
-from search.cells import Job
 from search.errors import StudyError
 from search.export import OFF, shown, shown_columns
 from search.rows import network_columns
 from search.store import Store
-from search.study import Study
+from search.study.cells import Job
+from search.study.study import Study
 from search.watcher import Watcher
 from stacnet.spec import NetworkSpec
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from search.cells import Job
 from search.checkpoints import Checkpoints
 from search.history import History
 from search.lease import Beat, Lease
 from search.rows import Effort, Row, cell_row, now
 from search.store import Store
-from search.study import Study
+from search.study.cells import Job
+from search.study.study import Study
 
 LOST_IN_A_ROW = 10  # so many attempts lost with none between them that ended: the run stops
 

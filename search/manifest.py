@@ -10,7 +10,7 @@ from search.errors import StoreError, StudyError
 from search.rows import study_and_space_id
 from search.sealed import DAMAGE, seal_table, unseal_table
 from search.storage import Storage
-from search.study import Exhaustive, Study
+from search.study.study import Exhaustive, Study
 
 if TYPE_CHECKING:
     from stacnet.cost import Cost

@@ -4,10 +4,10 @@ from contextlib import suppress
 from threading import Thread
 from typing import Any
 
-from search.cells import Job
 from search.compact import BATCH, merge_loose
 from search.errors import StudyError
 from search.store import Store
+from search.study.cells import Job
 from search.watcher import Watcher
 
 

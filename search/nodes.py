@@ -12,7 +12,7 @@ from typing import Any
 from search.errors import StorageError
 from search.rows import code_commit
 from search.storage import Storage
-from search.study import Study
+from search.study.study import Study
 from stacnet.data.images import load
 from stacnet.protocol import DataSpec, Prepared
 

@@ -11,9 +11,9 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from search.cells import Outcome
-from search.space import Space
-from search.study import Sampled, SamplerName
+from search.study.cells import Outcome
+from search.study.space import Space
+from search.study.study import Sampled, SamplerName
 
 Params = dict[str, int | str]
 

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from search.cells import METRICS, Key
 from search.manifest import Manifest
 from search.parts import is_in, texts
-from search.study import Study
+from search.study.cells import METRICS, Key
+from search.study.study import Study
 
 
 @dataclass(frozen=True, kw_only=True)

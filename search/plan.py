@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import assert_never
 
-from search.cells import METRICS, Cell, Key, Outcome
 from search.extras import extended, finalist_cells, read_extras
 from search.history import History, cell_of
 from search.manifest import Manifest, load_or_make
@@ -11,7 +10,8 @@ from search.pruner import stored_curves
 from search.status import planned_cells
 from search.store import KEY, Store
 from search.strategy import Chain, Listed, Strategy, planned
-from search.study import Exhaustive, Sampled, Study
+from search.study.cells import METRICS, Cell, Key, Outcome
+from search.study.study import Exhaustive, Sampled, Study
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from search.manifest import LARGEST, is_bounded, meets_bounds
 from search.ray_session import lent_cpus
 from search.status import status
 from search.store import Store
-from search.study import Resources, Study
+from search.study.study import Resources, Study
 from stacnet.data.cache import open_cache
 from stacnet.data.images import data_folder, load
 from stacnet.fit import check_fit

@@ -12,9 +12,9 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from search.cells import FINAL, METRICS, Cell, Job
 from search.store import KEY, Store
-from search.study import Study
+from search.study.cells import FINAL, METRICS, Cell, Job
+from search.study.study import Study
 from search.watcher import Watcher
 
 LINE_EVERY_S = 10.0

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 from typing import Protocol, assert_never
 
-from search.study import Exhaustive, Study
+from search.study.study import Exhaustive, Study
 
 REDUCTION = 3  # one in so many goes on at each rung (Li et al. 2020, ASHA)
 GRACE_EPOCHS = 1

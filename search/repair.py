@@ -13,7 +13,7 @@ from search.part import FOLDERS, DamagedPartError
 from search.parts import is_in, read_part
 from search.status import status
 from search.store import STUDY_FILE, Store
-from search.study import Study
+from search.study.study import Study
 
 ASIDE = "set-aside"
 BEAT_S = 6.0  # a living driver has written its lease again by then

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from search.cells import Key
 from search.errors import StudyError
 from search.manifest import LARGEST, Manifest
 from search.rows import study_and_space_id
 from search.schema import CELLS, EPOCHS
 from search.store import KEY, Store
-from search.study import Sampled, Study, first_difference
+from search.study.cells import Key
+from search.study.study import Sampled, Study, first_difference
 
 COSTLESS = ("wait_s", "wall_s", "device_s", "wasted_device_s")  # spent there, not here
 

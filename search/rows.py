@@ -11,9 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from search.cells import Job
 from search.schema import MAX_STAGES
-from search.study import Study
+from search.study.cells import Job
+from search.study.study import Study
 from stacnet.protocol import EpochResult
 from stacnet.spec import NetworkSpec
 

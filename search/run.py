@@ -31,7 +31,7 @@ from search.reuse import check_source, reuse
 from search.signals import ending
 from search.status import status
 from search.store import Store
-from search.study import Study
+from search.study.study import Study
 from search.trainable import CellTrainable
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search.cells import Cell, Outcome
 from search.manifest import Manifest, is_bounded, meets_bounds
 from search.optuna_space import (
     MEMORY,
@@ -28,7 +27,8 @@ from search.optuna_space import (
     verdict,
 )
 from search.strategy import Answer
-from search.study import Sampled, Study
+from search.study.cells import Cell, Outcome
+from search.study.study import Sampled, Study
 from stacnet.spec import NetworkSpec
 
 REASKS = 3  # suggestions of known networks in a row before one is drawn at random

@@ -9,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.cells import FINAL
 from search.store import Store
+from search.study.cells import FINAL
 
 if TYPE_CHECKING:
     from search.loggers import Metrics, Run

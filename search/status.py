@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 
-from search.cells import FINAL, METRICS, OWN_FAULTS
 from search.errors import StoreError
 from search.extras import Extras, extended, finalist_cells, read_extras
 from search.lease import Beat, is_dead_here, read_beat
@@ -14,7 +13,8 @@ from search.manifest import Manifest, load_or_list
 from search.own import Own, best_network, own
 from search.parts import codes, is_in
 from search.store import KEY, Store
-from search.study import Exhaustive, Study
+from search.study.cells import FINAL, METRICS, OWN_FAULTS
+from search.study.study import Exhaustive, Study
 
 QUIET_S = 60.0  # a heartbeat older than this is shown as lost
 

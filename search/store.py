@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 
 from search.attempts import Attempts, read_attempts
-from search.cells import FINAL, Job
 from search.errors import StoreError
 from search.part import IDENTITY, KEY, MERGED, DamagedPartError, Folder, single
 from search.parts import codes, joined, loose, part_names, plain, read_all, read_part
@@ -18,7 +17,8 @@ from search.rows import code_facts
 from search.schema import CELLS, EPOCHS
 from search.sealed import file_name, stem_of, to_parquet
 from search.storage import Storage
-from search.study import Study, first_difference, study_from_json
+from search.study.cells import FINAL, Job
+from search.study.study import Study, first_difference, study_from_json
 
 STUDY_FILE = "study.json"
 CODE = "code"  # its field that is not the study's: commit and versions it began with

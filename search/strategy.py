@@ -4,9 +4,9 @@ import random
 from collections.abc import Iterable, Sequence, Set
 from typing import Literal, Protocol
 
-from search.cells import Cell, Key, Outcome
 from search.manifest import Manifest
-from search.study import Exhaustive, Study
+from search.study.cells import Cell, Key, Outcome
+from search.study.study import Exhaustive, Study
 
 Answer = Cell | Literal["wait", "done"]
 

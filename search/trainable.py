@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
-from search.cells import Job
 from search.errors import StudyError
 from search.store import Store
-from search.study import Study
+from search.study.cells import Job
+from search.study.study import Study
 
 if TYPE_CHECKING:  # they import torch, which the driver does not need
     from search.cellrun import CellRun, TrainerLike

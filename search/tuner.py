@@ -17,11 +17,11 @@ from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorErro
 from ray.tune.search import Searcher
 from ray.tune.stopper import NoopStopper
 
-from search.cells import Job
 from search.driver import Desk
 from search.errors import StudyError
 from search.losses import Loss
-from search.study import Resources
+from search.study.cells import Job
+from search.study.study import Resources
 from search.trainable import CellTrainable
 
 LOOK_EVERY_S = 5.0  # at the nodes

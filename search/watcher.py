@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from search.cells import Job
+from search.study.cells import Job
 
 
 class Watcher:

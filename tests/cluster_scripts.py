@@ -21,8 +21,8 @@ import json, sys
 from dataclasses import replace
 
 from search.doctor import doctor
-from search.studies import digits
-from search.study import Resources
+from search.study.studies import digits
+from search.study.study import Resources
 from stacnet.protocol import Prepared
 
 study = digits()

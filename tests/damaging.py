@@ -12,7 +12,6 @@ from searches import cheap
 
 from analysis.classmap import ClassRepMap, Reading
 from analysis.mapfile import map_from_parquet, map_to_parquet
-from search.cells import Cell, Job
 from search.compact import merge_loose
 from search.damage import damages
 from search.errors import StudyError
@@ -21,6 +20,7 @@ from search.manifest import load, load_or_make
 from search.part import FOLDERS, IDENTITY
 from search.rows import Effort, cell_row, epoch_rows
 from search.store import Store
+from search.study.cells import Cell, Job
 from stacnet.checkpoint import MAGIC, CheckpointError, prove
 from stacnet.protocol import EpochResult
 

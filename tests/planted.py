@@ -6,9 +6,9 @@ import pyarrow as pa
 from analysis.candidates import Candidates, candidates
 from search.rows import network_columns, study_and_space_id
 from search.schema import CELLS, EPOCHS
-from search.space import Space
 from search.store import Store
-from search.study import Study
+from search.study.space import Space
+from search.study.study import Study
 from stacnet.checkpoint import dumps
 from stacnet.protocol import Protocol, ScaleSignal
 from stacnet.resnet import build

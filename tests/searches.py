@@ -15,9 +15,9 @@ from typing import Any
 from search import lease
 from search.lease import read_beat
 from search.run import Options, resume, search
-from search.space import Space
 from search.store import Store
-from search.study import Exhaustive, Sampled, Study
+from search.study.space import Space
+from search.study.study import Exhaustive, Sampled, Study
 from stacnet.protocol import Protocol, ScaleSignal
 from stacnet.spec import resnet
 

@@ -9,7 +9,6 @@ import damaging as d
 import pyarrow as pa
 import pytest
 
-from search.cells import Job
 from search.check import check
 from search.compact import BATCH, merge_all, merge_loose
 from search.extras import finalist_cells, read_extras
@@ -19,6 +18,7 @@ from search.part import IDENTITY, single
 from search.schema import CELLS, EPOCHS
 from search.status import status
 from search.store import Store
+from search.study.cells import Job
 
 
 @pytest.fixture

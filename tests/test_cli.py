@@ -13,7 +13,7 @@ from official_data import write_cifar10, write_cifar100, write_imagenet
 
 from search.rows import code_commit
 from search.store import Store
-from search.studies import load_study
+from search.study.studies import load_study
 from stac.cli.commands import parse
 from stac.cli.main import main
 from stacnet.data.images import load

@@ -25,7 +25,7 @@ ALONE = """
 import sys
 
 from search.run import Options, search
-from search.studies import load_study
+from search.study.studies import load_study
 
 if __name__ == "__main__":
     search(load_study(sys.argv[1] + "/study.py:cells"), sys.argv[1] + "/alone", options=Options())

@@ -14,7 +14,7 @@ from analysis.compare import compare
 from analysis.comparison import Comparison
 from analysis.picks import Picks, make_pick
 from search.rows import study_and_space_id
-from search.study import Finalists, Study
+from search.study.study import Finalists, Study
 
 
 @pytest.fixture(scope="module")

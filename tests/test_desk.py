@@ -10,7 +10,6 @@ from trainables import Scripted
 from world import Driver, Time
 
 from search.cellrun import CellRun
-from search.cells import Cell, Job, Outcome
 from search.driver import Desk
 from search.errors import LeaseError, StudyError
 from search.history import History
@@ -23,7 +22,8 @@ from search.pruner import Never
 from search.sampler import AskTell
 from search.store import KEY, Store
 from search.strategy import Answer
-from search.study import Resources, Sampled, Study
+from search.study.cells import Cell, Job, Outcome
+from search.study.study import Resources, Sampled, Study
 
 SAMPLED = replace(
     cheap(epochs=2, seeds=(0,)), strategy=Sampled(sampler="tpe", trials=16, concurrency=2)

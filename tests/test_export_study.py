@@ -21,9 +21,9 @@ from analysis.candidates import candidates
 from search.errors import StudyError
 from search.export import export_csv, export_optuna
 from search.schema import CELLS
-from search.space import Space
 from search.store import Store
-from search.study import Objective, Study
+from search.study.space import Space
+from search.study.study import Objective, Study
 from stacnet.protocol import Protocol, ScaleSignal
 from stacnet.spec import resnet
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from searches import cheap
 
-from search.cells import Cell, Job
 from search.checkpoints import Checkpoints
 from search.history import History
 from search.ledger import Ledger
@@ -14,7 +13,8 @@ from search.pruner import Halving, Median, make_pruner
 from search.storage import Storage
 from search.store import Store
 from search.strategy import Chain, Listed
-from search.study import Resources, Sampled, Study
+from search.study.cells import Cell, Job
+from search.study.study import Resources, Sampled, Study
 
 GPU = replace(cheap(), resources=Resources(cpus=1, gpus=0.25))
 

@@ -11,10 +11,10 @@ import pytest
 from planted import small_study
 from tensorboardX.proto.event_pb2 import Event
 
-from search.cells import Cell, Job
 from search.errors import StudyError
 from search.loggers import Logger, Run, make_loggers, run_name
 from search.store import Store
+from search.study.cells import Cell, Job
 
 STUDY = small_study()
 

@@ -21,7 +21,7 @@ from world import SLOTS, CrashError, Driver, Time, Worker
 from search.check import check
 from search.errors import LeaseError
 from search.store import KEY, Store
-from search.study import Sampled, Study
+from search.study.study import Sampled, Study
 
 SEEDS = (0, 2**61 - 1)  # the same to Python's hash
 writes = st.sampled_from([None, None, 0, 1, 2, 3, 4])

@@ -15,7 +15,7 @@ from search.preflight import admitted, check_devices, node_types, pinned, prefli
 from search.reuse import check_source
 from search.run import Options, search
 from search.store import Store
-from search.study import Resources, Study
+from search.study.study import Resources, Study
 from stac.cli.main import main
 from stacnet.data.prepare import open_source, prepare
 from stacnet.protocol import Prepared

@@ -9,10 +9,10 @@ from planted import cells_table, epochs_table, small_study
 from pyarrow import Table
 
 from analysis.candidates import candidates
-from search.cells import Cell
 from search.progress import Tally, duration, opening
 from search.store import Store
-from search.study import Objective, Study
+from search.study.cells import Cell
+from search.study.study import Objective, Study
 
 STUDY = small_study()
 

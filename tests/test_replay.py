@@ -9,9 +9,9 @@ from analysis.candidates import candidates
 from analysis.replay import Trial, simulate, summarise
 from analysis.replays import Simulation, Target, replay, shuffled, stored_replays
 from analysis.tabulated import tabulated
-from search.cells import Cell
 from search.pruner import Never
 from search.strategy import Listed
+from search.study.cells import Cell
 
 TWICE = Simulation(runs=2, concurrency=2)
 CANDIDATES = candidates(small_study().space)

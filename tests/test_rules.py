@@ -23,7 +23,7 @@ from analysis.rules import (
     within_budget,
 )
 from search.rows import study_and_space_id
-from search.study import Study
+from search.study.study import Study
 from stacnet.cost import cost
 
 NAN = float("nan")

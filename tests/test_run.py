@@ -16,7 +16,7 @@ from search.ray_session import ray_session
 from search.run import Options, extend, finalists, resume, search
 from search.status import status
 from search.store import KEY, Store
-from search.study import Finalists, Sampled, Study
+from search.study.study import Finalists, Sampled, Study
 
 SMOOTH = Options(progress=False, trainable=Smooth)
 

@@ -22,7 +22,7 @@ from searches import ROOT, cheap, descendants
 
 from search.schema import DETERMINISTIC_CELLS, DETERMINISTIC_EPOCHS
 from search.store import Store
-from search.study import Study
+from search.study.study import Study
 from stacnet.data.images import load
 from stacnet.data.prepare import open_source, prepare
 from stacnet.protocol import Prepared

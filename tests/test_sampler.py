@@ -9,12 +9,12 @@ from typing import get_args
 
 import pytest
 
-from search.cells import Cell, Outcome
 from search.manifest import Manifest
 from search.optuna_space import FlatSpace
 from search.sampler import AskTell
-from search.space import Space
-from search.study import Objective, Sampled, SamplerName, Study
+from search.study.cells import Cell, Outcome
+from search.study.space import Space
+from search.study.study import Objective, Sampled, SamplerName, Study
 from stacnet.protocol import Protocol, ScaleSignal
 from stacnet.spec import resnet
 

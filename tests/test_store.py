@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 from searches import cheap
 
-from search.cells import Cell, Job
 from search.check import check
 from search.compact import BATCH, merge_all, merge_loose
 from search.errors import StoreError
@@ -23,6 +22,7 @@ from search.rows import Effort, cell_row, epoch_rows
 from search.schema import CELLS, EPOCHS, SCHEMA_VERSION
 from search.status import status
 from search.store import KEY, Store
+from search.study.cells import Cell, Job
 from stacnet.protocol import EpochResult
 
 GOLDEN = Path(__file__).parent / "golden_store_v1"

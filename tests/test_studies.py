@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from search.studies import load_study, named_studies, override
-from search.study import Exhaustive, Sampled
+from search.study.studies import load_study, named_studies, override
+from search.study.study import Exhaustive, Sampled
 from stac.cli.studies import rough, study_facts
 
 
@@ -31,7 +31,9 @@ def test_an_unknown_study_is_answered_with_the_nearest_names() -> None:
 
 def test_a_study_comes_from_a_function_in_a_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
-    file.write_text("from search.studies import digits as small\n\n\ndef no():\n    return 1\n")
+    file.write_text(
+        "from search.study.studies import digits as small\n\n\ndef no():\n    return 1\n"
+    )
     assert load_study(f"{file}:small") == load_study("digits")
     with pytest.raises(ValueError, match="must return a Study, got int"):
         load_study(f"{file}:no")
@@ -44,7 +46,7 @@ def test_a_study_comes_from_a_function_in_a_file(tmp_path: Path) -> None:
 def test_a_study_file_imports_its_neighbour_and_needs_no_name_for_its_only_study(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "beside_it.py").write_text("from search.studies import digits\n")
+    (tmp_path / "beside_it.py").write_text("from search.study.studies import digits\n")
     file = tmp_path / "mine.py"
     file.write_text("import beside_it\n\n\ndef small():\n    return beside_it.digits()\n")
     before = list(sys.path)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from official_data import dump
 
-from search.space import Space
 from search.store import Store
-from search.study import Sampled, Study
+from search.study.space import Space
+from search.study.study import Sampled, Study
 from stac.cli.main import main
 from stacnet.protocol import Prepared, Protocol
 from stacnet.spec import resnet

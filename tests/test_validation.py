@@ -9,8 +9,8 @@ import pytest
 from searches import changed, cheap
 
 from search.errors import StudyError
-from search.studies import override
-from search.study import Sampled, Study, first_difference, study_from_json
+from search.study.studies import override
+from search.study.study import Sampled, Study, first_difference, study_from_json
 from stacnet.protocol import Protocol
 
 MACS = {"metric": "macs", "direction": "minimize"}

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import torch
 
-from search.cells import Job
-from search.study import Study
+from search.study.cells import Job
+from search.study.study import Study
 from search.trainable import CellTrainable
 from stacnet.protocol import EpochResult
 from stacnet.train import Diverged

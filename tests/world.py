@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from search.cells import Job
 from search.compact import merge_all, merge_loose
 from search.driver import Desk
 from search.errors import LeaseError, StudyError
@@ -19,7 +18,8 @@ from search.plan import make_plan
 from search.pruner import Never
 from search.rows import Effort, cell_row, epoch_rows, now
 from search.store import Store
-from search.study import Study
+from search.study.cells import Job
+from search.study.study import Study
 from stacnet.protocol import EpochResult
 
 EPOCHS = 2

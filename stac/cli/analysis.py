@@ -41,7 +41,7 @@ def run(command: c.Demo | c.ClassRepSim | c.Compare | c.Report | c.Replay) -> in
 
 def _demo(command: c.Demo) -> None:
     from search.run import Options, search
-    from search.studies import demo_patch, demo_wide
+    from search.study.studies import demo_patch, demo_wide
 
     folders = []
     for study in (demo_patch(), demo_wide()):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from search.space import Scale, Scales, Space
+from search.study.space import Scale, Scales, Space
 from stac.cli.flags import NetworkFlags
 from stacnet.attention_spec import LIVE_FIELDS, Placement
 from stacnet.protocol import DataSpec, Digits, Prepared, ScaleSignal

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from search.ray_session import lent_cpus
-from search.studies import CELL_CORE_S, named_studies
-from search.study import Sampled, Study
+from search.study.studies import CELL_CORE_S, named_studies
+from search.study.study import Sampled, Study
 from stac.cli.study_commands import Studies
 
 

@@ -8,7 +8,7 @@ from search.repair import repair
 from search.rows import code_facts
 from search.run import Options, Summary
 from search.store import Store
-from search.studies import load_study, override
+from search.study.studies import load_study, override
 from stac.cli import study_commands as c
 from stac.cli.flag_values import assignments
 

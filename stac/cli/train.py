@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from search.cellrun import CellRun
-from search.cells import Job
 from search.history import History, begun_cells
 from search.lease import Lease
 from search.ledger import Ledger
@@ -19,8 +18,9 @@ from search.preflight import admitted
 from search.ray_session import lent_cpus
 from search.signals import ending
 from search.store import Store
-from search.studies import override
-from search.study import Finalists, Resources, Study
+from search.study.cells import Job
+from search.study.studies import override
+from search.study.study import Finalists, Resources, Study
 from stac.cli.commands import Train
 from stac.cli.flag_values import assignments, data_spec, one_network_space
 from stac.cli.flags import NetworkFlags

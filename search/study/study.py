@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
 from search.errors import StudyError
-from search.space import Space
+from search.study.space import Space
 from stacnet.fields import (
     Count,
     Fraction,

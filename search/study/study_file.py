@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from search.study import Study
+from search.study.study import Study
 
 
 def study_from_file(name: str) -> Study:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from search.space import Space
-from search.study import Exhaustive, Sampled, Study, study_from_json
-from search.study_file import study_from_file
+from search.study.space import Space
+from search.study.study import Exhaustive, Sampled, Study, study_from_json
+from search.study.study_file import study_from_file
 from stacnet.protocol import Digits, Protocol, ScaleSignal
 from stacnet.spec import resnet
 

@@ -1,0 +1,1 @@
+"""What is asked: a space of networks, a protocol, seeds, a strategy."""
