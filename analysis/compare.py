@@ -18,8 +18,8 @@ from analysis.judge import judge
 from analysis.picks import Pick, Picks, check_picks, picks_from_json
 from analysis.results import COLUMNS, Results, results_from_table
 from analysis.trained import training_picks
-from search.rows import study_and_space_id
-from search.store import Store
+from search.store.rows import study_and_space_id
+from search.store.store import Store
 from search.study.study import Exhaustive, Study
 
 EPOCH_COLUMNS = ("network_id", "protocol_id", "seed", "epoch", "val_acc", "cum_s")

@@ -16,8 +16,8 @@ from analysis.mapfile import map_from_parquet
 from analysis.replay import Replay
 from analysis.replays import report_replays
 from search.errors import StoreError
-from search.rows import study_and_space_id
-from search.store import Store
+from search.store.rows import study_and_space_id
+from search.store.store import Store
 from search.study.study import Study
 
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from analysis.classmap import ClassRepMap, Reading
 from search.errors import StoreError
-from search.sealed import DAMAGE, seal_table, unseal_table
+from search.store.sealed import DAMAGE, seal_table, unseal_table
 
 MAP_SCHEMA_VERSION = 2  # from 2 on it proves its own wholeness
 _CRS = "0 at chance, 1 at the ceiling"

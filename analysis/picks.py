@@ -10,7 +10,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from analysis.candidates import Candidates
 from analysis.rules import best_candidate
-from search.sealed import seal, unseal
+from search.store.sealed import seal, unseal
 
 Family = Literal["rule", "control", "map", "reference", "cost", "proxy", "training"]
 

@@ -18,8 +18,8 @@ from analysis.picks import Family, Pick, Picks, make_pick
 from analysis.probeset import probe_set
 from analysis.rules import RULES, rule_scores
 from analysis.telling import Tell, quietly
-from search.rows import study_and_space_id
-from search.store import Store
+from search.store.rows import study_and_space_id
+from search.store.store import Store
 from search.study.study import Study
 from stacnet.data.images import load
 from stacnet.resnet import build, taps

@@ -18,7 +18,7 @@ from analysis.telling import Tell, counted, quietly
 from search.errors import StoreError
 from search.pruner import Never, make_pruner
 from search.signals import end_with_parent
-from search.store import Store
+from search.store.store import Store
 from search.strategy import Listed
 from search.study.study import Sampled, SamplerName, Study
 

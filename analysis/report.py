@@ -28,7 +28,7 @@ from analysis.figures_study import (
 )
 from analysis.rules import MEANING
 from analysis.tables import flat, table_rows, to_csv
-from search.store import Store
+from search.store.store import Store
 
 TITLE = "Where should attention go?"
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from search.schema import CELLS, SCHEMA_VERSION
+from search.store.schema import CELLS, SCHEMA_VERSION
 from stacnet.spec import NetworkSpec
 
 Floats = NDArray[np.float64]
@@ -69,7 +69,7 @@ class Results:
 def results_from_table(
     table: pa.Table, *, protocol_id: str, known: Sequence[str] | None = None
 ) -> Results:
-    """Read a table with the columns of search.schema.CELLS.
+    """Read a table with the columns of search.store.schema.CELLS.
 
     Args:
         protocol_id: rows of other protocols are left out.

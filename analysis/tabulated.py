@@ -11,10 +11,10 @@ from analysis.bench import split_seeds
 from analysis.candidates import Candidates, candidates
 from analysis.replay import Trial
 from analysis.results import COLUMNS, Results, results_from_table
-from search.history import History
-from search.manifest import Manifest
 from search.plan import known_cells
-from search.store import Store
+from search.store.history import History
+from search.store.manifest import Manifest
+from search.store.store import Store
 from search.study.cells import Cell
 from search.study.study import Study
 

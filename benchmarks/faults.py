@@ -31,7 +31,7 @@ from fault_kinds import (
 )
 from faults_judge import CELLS, HEAD, Bench, Line, facts, finish
 
-from search.store import Store
+from search.store.store import Store
 
 MARKS = ("<!-- faults -->", "<!-- end of faults -->")
 FAKE = {

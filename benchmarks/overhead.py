@@ -43,7 +43,7 @@ def objective(x: float, seconds: float) -> float:
 def ours(trials: int, seconds: float, *, new_networks: bool) -> list[float]:
     """Our engine, with its Parquet parts; times at which trials ended."""
     from search.run import Options, search
-    from search.store import Store
+    from search.store.store import Store
 
     study = _study(trials, new_networks=new_networks)
     with tempfile.TemporaryDirectory() as out:

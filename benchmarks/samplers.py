@@ -18,11 +18,11 @@ from dataclasses import replace
 
 import optuna
 
-from search.manifest import Manifest
 from search.optuna_space import FlatSpace, make_sampler
 from search.pruner import Halving, Never, Pruner
 from search.sampler import AskTell
-from search.store import Store
+from search.store.manifest import Manifest
+from search.store.store import Store
 from search.study.cells import Cell, Outcome
 from search.study.space import Scales, Space
 from search.study.study import Sampled, Study

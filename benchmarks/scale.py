@@ -19,12 +19,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from search.history import History
-from search.manifest import load_or_make
-from search.rows import Effort, cell_row
-from search.schema import CELLS
-from search.status import status
-from search.store import Store
+from search.store.history import History
+from search.store.manifest import load_or_make
+from search.store.rows import Effort, cell_row
+from search.store.schema import CELLS
+from search.store.status import status
+from search.store.store import Store
 from search.study.cells import Cell, Job
 from search.study.space import Scale, Space
 from search.study.study import Finalists, Sampled, Study
@@ -158,7 +158,7 @@ def resume_once(out: str) -> None:
 
 def compact_once(out: str) -> None:
     """Merge all; prints memory."""
-    from search.compact import merge_all
+    from search.store.compact import merge_all
 
     merge_all(Store(out))
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from search.driver import Desk
-from search.history import History
-from search.lease import Clock, Lease
 from search.ledger import Ledger
-from search.manifest import load_or_make
 from search.plan import make_plan
 from search.pruner import Never
-from search.store import Store
+from search.store.history import History
+from search.store.lease import Clock, Lease
+from search.store.manifest import load_or_make
+from search.store.store import Store
 from search.study.space import Scale, Space
 from search.study.study import Exhaustive, Finalists, Sampled, SamplerName, Study
 from stacnet.protocol import Protocol, ScaleSignal

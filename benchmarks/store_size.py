@@ -24,12 +24,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scale import study  # pyright: ignore[reportMissingImports]
 
-from search.manifest import Manifest, load_or_make
-from search.part import ROW, Folder, single
-from search.rows import Effort, cell_row, epoch_rows
-from search.schema import CELLS, EPOCHS
-from search.sealed import file_name, terse
-from search.store import Store
+from search.store.manifest import Manifest, load_or_make
+from search.store.part import ROW, Folder, single
+from search.store.rows import Effort, cell_row, epoch_rows
+from search.store.schema import CELLS, EPOCHS
+from search.store.sealed import file_name, terse
+from search.store.store import Store
 from search.study.cells import Cell, Job
 from search.study.study import Study
 from stacnet.protocol import EpochResult
@@ -128,10 +128,10 @@ def fill(out: str, kind: str, cells: int) -> None:
 
 def step(name: str, out: str) -> None:
     """One thing that is measured; prints what it found and the memory."""
-    from search.check import check
-    from search.compact import merge_all
-    from search.history import History
-    from search.status import status
+    from search.store.check import check
+    from search.store.compact import merge_all
+    from search.store.history import History
+    from search.store.status import status
 
     store, found = Store(out), 0
     match name:

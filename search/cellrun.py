@@ -8,12 +8,12 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from search.checkpoints import Checkpoints
 from search.errors import StudyError
-from search.lease import assert_held
 from search.machine import PeakMemory, device_name, hostname
-from search.rows import Effort, Row, cell_row, epoch_rows, now
-from search.store import Store
+from search.store.checkpoints import Checkpoints
+from search.store.lease import assert_held
+from search.store.rows import Effort, Row, cell_row, epoch_rows, now
+from search.store.store import Store
 from search.study.cells import METRICS, Job
 from search.study.study import Study
 from stacnet.checkpoint import dumps

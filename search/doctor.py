@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from search.errors import StorageError
 from search.nodes import Finding, node_findings, token_finding
 from search.preflight import preflight
-from search.store import Store
+from search.store.store import Store
 from search.study.study import Study, first_difference
 from stacnet.data.cache import verify
 from stacnet.data.images import data_folder

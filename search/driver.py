@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from search.errors import StudyError
-from search.lease import Lease
 from search.ledger import Ledger
-from search.losses import LOST_IN_A_ROW, Loss, stored_status, write_lost
 from search.pruner import Pruner
-from search.store import Store
+from search.store.lease import Lease
+from search.store.losses import LOST_IN_A_ROW, Loss, stored_status, write_lost
+from search.store.store import Store
 from search.study.cells import Job
 from search.study.study import Study
 from search.watcher import Watcher

@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from search.errors import StudyError
-from search.history import History
 from search.pruner import stored_curves
-from search.schema import CELLS, MAX_STAGES
-from search.store import KEY, Store
+from search.store.history import History
+from search.store.schema import CELLS, MAX_STAGES
+from search.store.store import KEY, Store
 from search.study.cells import METRICS
 from search.study.space import Space
 from search.study.study import Study

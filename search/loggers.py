@@ -10,8 +10,8 @@ from typing import Any, Literal, Protocol, get_args
 
 from search.errors import StudyError
 from search.export import OFF, shown, shown_columns
-from search.rows import network_columns
-from search.store import Store
+from search.store.rows import network_columns
+from search.store.store import Store
 from search.study.cells import Job
 from search.study.study import Study
 from search.watcher import Watcher

@@ -4,9 +4,9 @@ from contextlib import suppress
 from threading import Thread
 from typing import Any
 
-from search.compact import BATCH, merge_loose
 from search.errors import StudyError
-from search.store import Store
+from search.store.compact import BATCH, merge_loose
+from search.store.store import Store
 from search.study.cells import Job
 from search.watcher import Watcher
 

@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from search.errors import StorageError
-from search.rows import code_commit
-from search.storage import Storage
+from search.store.rows import code_commit
+from search.store.storage import Storage
 from search.study.study import Study
 from stacnet.data.images import load
 from stacnet.protocol import DataSpec, Prepared

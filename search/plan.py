@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import assert_never
 
-from search.extras import extended, finalist_cells, read_extras
-from search.history import History, cell_of
-from search.manifest import Manifest, load_or_make
 from search.pruner import stored_curves
-from search.status import planned_cells
-from search.store import KEY, Store
+from search.store.extras import extended, finalist_cells, read_extras
+from search.store.history import History, cell_of
+from search.store.manifest import Manifest, load_or_make
+from search.store.status import planned_cells
+from search.store.store import KEY, Store
 from search.strategy import Chain, Listed, Strategy, planned
 from search.study.cells import METRICS, Cell, Key, Outcome
 from search.study.study import Exhaustive, Sampled, Study

@@ -10,10 +10,10 @@ from pathlib import Path
 import yaml
 
 from search.errors import StudyError
-from search.manifest import LARGEST, is_bounded, meets_bounds
 from search.ray_session import lent_cpus
-from search.status import status
-from search.store import Store
+from search.store.manifest import LARGEST, is_bounded, meets_bounds
+from search.store.status import status
+from search.store.store import Store
 from search.study.study import Resources, Study
 from stacnet.data.cache import open_cache
 from stacnet.data.images import data_folder, load

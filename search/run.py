@@ -5,10 +5,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from search.compact import BATCH, merge_all, merge_loose
 from search.driver import Desk
 from search.errors import StudyError
-from search.extras import (
+from search.ledger import Ledger
+from search.loggers import make_loggers
+from search.merger import Merger
+from search.plan import Plan, make_plan
+from search.preflight import admitted, look_at_nodes, preflight, ready
+from search.progress import Progress, Tally, opening, say
+from search.pruner import make_pruner, stored_curves
+from search.signals import ending
+from search.store.compact import BATCH, merge_all, merge_loose
+from search.store.extras import (
     finalist_cells,
     read_extras,
     warm_points,
@@ -16,21 +24,13 @@ from search.extras import (
     with_more_trials,
     write_extras,
 )
-from search.history import History, begun_cells
-from search.lease import Lease
-from search.ledger import Ledger
-from search.loggers import make_loggers
-from search.losses import account_for
-from search.manifest import load_or_make
-from search.merger import Merger
-from search.plan import Plan, make_plan
-from search.preflight import admitted, look_at_nodes, preflight, ready
-from search.progress import Progress, Tally, opening, say
-from search.pruner import make_pruner, stored_curves
-from search.reuse import check_source, reuse
-from search.signals import ending
-from search.status import status
-from search.store import Store
+from search.store.history import History, begun_cells
+from search.store.lease import Lease
+from search.store.losses import account_for
+from search.store.manifest import load_or_make
+from search.store.reuse import check_source, reuse
+from search.store.status import status
+from search.store.store import Store
 from search.study.study import Study
 from search.trainable import CellTrainable
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search.manifest import Manifest, is_bounded, meets_bounds
 from search.optuna_space import (
     MEMORY,
     FlatSpace,
@@ -26,6 +25,7 @@ from search.optuna_space import (
     remembered,
     verdict,
 )
+from search.store.manifest import Manifest, is_bounded, meets_bounds
 from search.strategy import Answer
 from search.study.cells import Cell, Outcome
 from search.study.study import Sampled, Study

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.store import Store
+from search.store.store import Store
 from search.study.cells import FINAL
 
 if TYPE_CHECKING:

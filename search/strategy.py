@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable, Sequence, Set
 from typing import Literal, Protocol
 
-from search.manifest import Manifest
+from search.store.manifest import Manifest
 from search.study.cells import Cell, Key, Outcome
 from search.study.study import Exhaustive, Study
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from search.errors import StudyError
-from search.store import Store
+from search.store.store import Store
 from search.study.cells import Job
 from search.study.study import Study
 

@@ -19,7 +19,7 @@ from ray.tune.stopper import NoopStopper
 
 from search.driver import Desk
 from search.errors import StudyError
-from search.losses import Loss
+from search.store.losses import Loss
 from search.study.cells import Job
 from search.study.study import Resources
 from search.trainable import CellTrainable

@@ -47,7 +47,7 @@ for attempt in range(60):
         time.sleep(1)
 """
 READ_S3 = """
-from search.store import Store
+from search.store.store import Store
 print("ROWS", Store("s3://lab/few").cells(["status", "hostname"]).to_pylist())
 """
 SCRIPTS = {

@@ -14,7 +14,7 @@ from typing import Any
 from cluster_scripts import guide_commands
 from hosts import Host, Hosts
 
-from search.store import Store
+from search.store.store import Store
 
 ADDRESSES = {  # those of cluster.local.yaml, which is used as it is
     "launcher": "192.168.77.10",

@@ -12,14 +12,14 @@ from searches import cheap
 
 from analysis.classmap import ClassRepMap, Reading
 from analysis.mapfile import map_from_parquet, map_to_parquet
-from search.compact import merge_loose
-from search.damage import damages
 from search.errors import StudyError
-from search.extras import Extras, Finalist, read_extras, write_extras
-from search.manifest import load, load_or_make
-from search.part import FOLDERS, IDENTITY
-from search.rows import Effort, cell_row, epoch_rows
-from search.store import Store
+from search.store.compact import merge_loose
+from search.store.damage import damages
+from search.store.extras import Extras, Finalist, read_extras, write_extras
+from search.store.manifest import load, load_or_make
+from search.store.part import FOLDERS, IDENTITY
+from search.store.rows import Effort, cell_row, epoch_rows
+from search.store.store import Store
 from search.study.cells import Cell, Job
 from stacnet.checkpoint import MAGIC, CheckpointError, prove
 from stacnet.protocol import EpochResult

@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.candidates import Candidates, candidates
-from search.rows import network_columns, study_and_space_id
-from search.schema import CELLS, EPOCHS
-from search.store import Store
+from search.store.rows import network_columns, study_and_space_id
+from search.store.schema import CELLS, EPOCHS
+from search.store.store import Store
 from search.study.space import Space
 from search.study.study import Study
 from stacnet.checkpoint import dumps

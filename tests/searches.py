@@ -12,10 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from search import lease
-from search.lease import read_beat
 from search.run import Options, resume, search
-from search.store import Store
+from search.store.lease import read_beat
+from search.store.store import Store, lease
 from search.study.space import Space
 from search.study.study import Exhaustive, Sampled, Study
 from stacnet.protocol import Protocol, ScaleSignal

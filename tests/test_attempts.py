@@ -9,15 +9,15 @@ import damaging as d
 import pyarrow as pa
 import pytest
 
-from search.check import check
-from search.compact import BATCH, merge_all, merge_loose
-from search.extras import finalist_cells, read_extras
-from search.history import History
-from search.own import best_network, ranking
-from search.part import IDENTITY, single
-from search.schema import CELLS, EPOCHS
-from search.status import status
-from search.store import Store
+from search.store.check import check
+from search.store.compact import BATCH, merge_all, merge_loose
+from search.store.extras import finalist_cells, read_extras
+from search.store.history import History
+from search.store.own import best_network, ranking
+from search.store.part import IDENTITY, single
+from search.store.schema import CELLS, EPOCHS
+from search.store.status import status
+from search.store.store import Store
 from search.study.cells import Job
 
 
@@ -161,7 +161,7 @@ def test_compaction_makes_files_of_a_batch_and_leaves_settled_ones_alone(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert BATCH == 1000
-    monkeypatch.setattr("search.compact.BATCH", 4)
+    monkeypatch.setattr("search.store.compact.BATCH", 4)
     for point in range(22):
         d.attempt(store, point)
     table, curves = store.cells().to_pylist(), store.epochs()

@@ -11,16 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from search.check import check
-from search.compact import merge_all
 from search.errors import StoreError
-from search.history import History
-from search.parts import read_all
-from search.schema import CELLS, EPOCHS
-from search.sealed import seal, to_parquet, unseal
-from search.status import status
-from search.storage import Storage
-from search.store import Store
+from search.store.check import check
+from search.store.compact import merge_all
+from search.store.history import History
+from search.store.parts import read_all
+from search.store.schema import CELLS, EPOCHS
+from search.store.sealed import seal, to_parquet, unseal
+from search.store.status import status
+from search.store.storage import Storage
+from search.store.store import Store
 
 
 @pytest.fixture(scope="module")

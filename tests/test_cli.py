@@ -11,8 +11,8 @@ from typing import NamedTuple
 import pytest
 from official_data import write_cifar10, write_cifar100, write_imagenet
 
-from search.rows import code_commit
-from search.store import Store
+from search.store.rows import code_commit
+from search.store.store import Store
 from search.study.studies import load_study
 from stac.cli.commands import parse
 from stac.cli.main import main

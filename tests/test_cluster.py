@@ -15,9 +15,9 @@ from cluster_scripts import SCRIPTS, guide_commands
 from cluster_story import PATIENCE_S, Story, tell
 from hosts import ROOT, hosts, need_hosts
 
-from search.check import check
-from search.schema import DETERMINISTIC_CELLS, DETERMINISTIC_EPOCHS
-from search.store import Store
+from search.store.check import check
+from search.store.schema import DETERMINISTIC_CELLS, DETERMINISTIC_EPOCHS
+from search.store.store import Store
 
 pytestmark = pytest.mark.timeout(900)  # the story is told in the first test's set-up
 NOT_CODE = (".venv", ".uv", ".git", "out", "dist", "shared", ".library", "__pycache__")

@@ -13,7 +13,7 @@ from analysis.candidates import Candidates, candidates
 from analysis.compare import compare
 from analysis.comparison import Comparison
 from analysis.picks import Picks, make_pick
-from search.rows import study_and_space_id
+from search.store.rows import study_and_space_id
 from search.study.study import Finalists, Study
 
 
@@ -174,7 +174,7 @@ def test_fresh_seeds_of_finalists_measure_too(study, among, tmp_path):
 
 
 def table_schema() -> pa.Schema:
-    from search.schema import CELLS
+    from search.store.schema import CELLS
 
     return CELLS
 

@@ -20,8 +20,8 @@ from pyarrow import Table
 from analysis.candidates import candidates
 from search.errors import StudyError
 from search.export import export_csv, export_optuna
-from search.schema import CELLS
-from search.store import Store
+from search.store.schema import CELLS
+from search.store.store import Store
 from search.study.space import Space
 from search.study.study import Objective, Study
 from stacnet.protocol import Protocol, ScaleSignal

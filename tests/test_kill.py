@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from searches import Driver, descendants, gone, workers
 
-from search.check import check
-from search.lease import Lease
-from search.losses import account_for
-from search.schema import DETERMINISTIC_CELLS, DETERMINISTIC_EPOCHS
-from search.store import KEY, Store
+from search.store.check import check
+from search.store.lease import Lease
+from search.store.losses import account_for
+from search.store.schema import DETERMINISTIC_CELLS, DETERMINISTIC_EPOCHS
+from search.store.store import KEY, Store
 
 CELLS = 54
 pytestmark = pytest.mark.timeout(1800)  # a slow machine is no fault here

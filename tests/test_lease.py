@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from search import lease as module
 from search.errors import LeaseError
-from search.lease import Lease, is_dead_here, read_beat
-from search.storage import Storage
+from search.store.lease import Lease, is_dead_here, read_beat
+from search.store.storage import Storage
+from search.store.store import lease as module
 
 
 @pytest.fixture

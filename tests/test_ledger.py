@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from searches import cheap
 
-from search.checkpoints import Checkpoints
-from search.history import History
 from search.ledger import Ledger
 from search.pruner import Halving, Median, make_pruner
-from search.storage import Storage
-from search.store import Store
+from search.store.checkpoints import Checkpoints
+from search.store.history import History
+from search.store.storage import Storage
+from search.store.store import Store
 from search.strategy import Chain, Listed
 from search.study.cells import Cell, Job
 from search.study.study import Resources, Sampled, Study

@@ -13,7 +13,7 @@ from tensorboardX.proto.event_pb2 import Event
 
 from search.errors import StudyError
 from search.loggers import Logger, Run, make_loggers, run_name
-from search.store import Store
+from search.store.store import Store
 from search.study.cells import Cell, Job
 
 STUDY = small_study()

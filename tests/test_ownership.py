@@ -18,9 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from searches import cheap
 from world import SLOTS, CrashError, Driver, Time, Worker
 
-from search.check import check
 from search.errors import LeaseError
-from search.store import KEY, Store
+from search.store.check import check
+from search.store.store import KEY, Store
 from search.study.study import Sampled, Study
 
 SEEDS = (0, 2**61 - 1)  # the same to Python's hash

@@ -12,9 +12,9 @@ from searches import changed, cheap
 
 from search.errors import StudyError
 from search.preflight import admitted, check_devices, node_types, pinned, preflight
-from search.reuse import check_source
 from search.run import Options, search
-from search.store import Store
+from search.store.reuse import check_source
+from search.store.store import Store
 from search.study.study import Resources, Study
 from stac.cli.main import main
 from stacnet.data.prepare import open_source, prepare

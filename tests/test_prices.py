@@ -2,8 +2,8 @@
 
 import pytest
 
-from search.prices import bill, read_prices
-from search.status import Spending
+from search.store.prices import bill, read_prices
+from search.store.status import Spending
 
 
 def spent(*rows: tuple[str | None, str | None, float]) -> list[Spending]:

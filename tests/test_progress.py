@@ -10,7 +10,7 @@ from pyarrow import Table
 
 from analysis.candidates import candidates
 from search.progress import Tally, duration, opening
-from search.store import Store
+from search.store.store import Store
 from search.study.cells import Cell
 from search.study.study import Objective, Study
 

@@ -8,17 +8,17 @@ from pathlib import Path
 import damaging as d
 import pytest
 
-from search import repair as module
-from search.check import check
 from search.errors import LeaseError, StoreError
-from search.extras import read_extras
-from search.history import History
-from search.lease import Lease
-from search.manifest import load
-from search.part import single
-from search.repair import repair
-from search.status import status
-from search.store import Store
+from search.store.check import check
+from search.store.extras import read_extras
+from search.store.history import History
+from search.store.lease import Lease
+from search.store.manifest import load
+from search.store.part import single
+from search.store.repair import repair
+from search.store.status import status
+from search.store.store import Store
+from search.store.store import repair as module
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from analysis.report import Part, render, report
 from analysis.rules import MEANING, RULES
 from analysis.sentences import answer, data_sentence, points, seconds
 from analysis.tables import table_rows
-from search.store import Store
+from search.store.store import Store
 from stacnet.protocol import Digits
 
 

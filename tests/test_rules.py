@@ -22,7 +22,7 @@ from analysis.rules import (
     rule_scores,
     within_budget,
 )
-from search.rows import study_and_space_id
+from search.store.rows import study_and_space_id
 from search.study.study import Study
 from stacnet.cost import cost
 

@@ -9,13 +9,13 @@ import pytest
 from searches import cheap
 from trainables import Faulty, Misfit, Smooth
 
-from search.check import check
 from search.errors import StudyError
 from search.export import export_csv, export_optuna
 from search.ray_session import ray_session
 from search.run import Options, extend, finalists, resume, search
-from search.status import status
-from search.store import KEY, Store
+from search.store.check import check
+from search.store.status import status
+from search.store.store import KEY, Store
 from search.study.study import Finalists, Sampled, Study
 
 SMOOTH = Options(progress=False, trainable=Smooth)

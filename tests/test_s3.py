@@ -20,8 +20,8 @@ import yaml
 from official_data import write_cifar10
 from searches import ROOT, cheap, descendants
 
-from search.schema import DETERMINISTIC_CELLS, DETERMINISTIC_EPOCHS
-from search.store import Store
+from search.store.schema import DETERMINISTIC_CELLS, DETERMINISTIC_EPOCHS
+from search.store.store import Store
 from search.study.study import Study
 from stacnet.data.images import load
 from stacnet.data.prepare import open_source, prepare

@@ -9,9 +9,9 @@ from typing import get_args
 
 import pytest
 
-from search.manifest import Manifest
 from search.optuna_space import FlatSpace
 from search.sampler import AskTell
+from search.store.manifest import Manifest
 from search.study.cells import Cell, Outcome
 from search.study.space import Space
 from search.study.study import Objective, Sampled, SamplerName, Study

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from search import storage as module
 from search.errors import StorageError, UnreadableError
-from search.storage import Storage
+from search.store.storage import Storage
+from search.store.store import storage as module
 
 
 @pytest.fixture

@@ -11,17 +11,17 @@ import pyarrow.parquet as pq
 import pytest
 from searches import cheap
 
-from search.check import check
-from search.compact import BATCH, merge_all, merge_loose
 from search.errors import StoreError
-from search.history import History
-from search.losses import Loss, write_lost
-from search.manifest import load_or_make
-from search.reuse import reuse
-from search.rows import Effort, cell_row, epoch_rows
-from search.schema import CELLS, EPOCHS, SCHEMA_VERSION
-from search.status import status
-from search.store import KEY, Store
+from search.store.check import check
+from search.store.compact import BATCH, merge_all, merge_loose
+from search.store.history import History
+from search.store.losses import Loss, write_lost
+from search.store.manifest import load_or_make
+from search.store.reuse import reuse
+from search.store.rows import Effort, cell_row, epoch_rows
+from search.store.schema import CELLS, EPOCHS, SCHEMA_VERSION
+from search.store.status import status
+from search.store.store import KEY, Store
 from search.study.cells import Cell, Job
 from stacnet.protocol import EpochResult
 

@@ -52,7 +52,7 @@ def test_no_source_defers_annotations(path: Path) -> None:
         ("stacnet.spec", {"torch", "numpy"}),
         ("stac.cli.commands", {"torch", "ray", "matplotlib", "numpy", "pyarrow", "optuna"}),
         ("stac.cli.studies", {"torch", "ray", "pyarrow", "optuna", "pydantic", "sklearn"}),
-        ("search.store", {"ray", "optuna", "matplotlib"}),
+        ("search.store.store", {"ray", "optuna", "matplotlib"}),
         ("analysis.compare", {"ray", "optuna"}),
         ("analysis.classrepsim", {"ray", "optuna"}),
     ],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from official_data import dump
 
-from search.store import Store
+from search.store.store import Store
 from search.study.space import Space
 from search.study.study import Sampled, Study
 from stac.cli.main import main

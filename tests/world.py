@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from search.compact import merge_all, merge_loose
 from search.driver import Desk
 from search.errors import LeaseError, StudyError
-from search.history import History, begun_cells
-from search.lease import Clock, Lease, assert_held
 from search.ledger import Ledger
-from search.losses import Loss, account_for
 from search.plan import make_plan
 from search.pruner import Never
-from search.rows import Effort, cell_row, epoch_rows, now
-from search.store import Store
+from search.store.compact import merge_all, merge_loose
+from search.store.history import History, begun_cells
+from search.store.lease import Clock, Lease, assert_held
+from search.store.losses import Loss, account_for
+from search.store.rows import Effort, cell_row, epoch_rows, now
+from search.store.store import Store
 from search.study.cells import Job
 from search.study.study import Study
 from stacnet.protocol import EpochResult

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from rich.console import Console
 from rich.table import Table
 
-from search.store import Store
+from search.store.store import Store
 from stac.cli import commands as c
 from stac.cli.waiting import Waiting
 from stacnet.spec import NetworkSpec

@@ -96,7 +96,7 @@ def _words(page: str) -> str:
 def _version() -> str:
     from importlib.metadata import version
 
-    from search.rows import code_commit
+    from search.store.rows import code_commit
 
     return f"stac {version('stacnet')} (commit {code_commit() or 'unknown'})"
 

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from search.check import check
-from search.prices import bill, read_prices
-from search.status import Status, status
-from search.store import Store
+from search.store.check import check
+from search.store.prices import bill, read_prices
+from search.store.status import Status, status
+from search.store.store import Store
 from stac.cli.study_commands import Status as StatusCommand
 
 AGAIN_S = 5.0

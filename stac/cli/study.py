@@ -4,10 +4,10 @@ import sys
 from typing import assert_never
 
 from search import run as engine
-from search.repair import repair
-from search.rows import code_facts
 from search.run import Options, Summary
-from search.store import Store
+from search.store.repair import repair
+from search.store.rows import code_facts
+from search.store.store import Store
 from search.study.studies import load_study, override
 from stac.cli import study_commands as c
 from stac.cli.flag_values import assignments

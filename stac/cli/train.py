@@ -9,15 +9,15 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from search.cellrun import CellRun
-from search.history import History, begun_cells
-from search.lease import Lease
 from search.ledger import Ledger
-from search.losses import account_for
 from search.plan import make_plan
 from search.preflight import admitted
 from search.ray_session import lent_cpus
 from search.signals import ending
-from search.store import Store
+from search.store.history import History, begun_cells
+from search.store.lease import Lease
+from search.store.losses import account_for
+from search.store.store import Store
 from search.study.cells import Job
 from search.study.studies import override
 from search.study.study import Finalists, Resources, Study

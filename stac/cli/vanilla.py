@@ -1,10 +1,10 @@
 """`stac classrepsim --train`: the vanilla network that a study has not trained, as a cell of it."""
 
-from search.history import History
-from search.lease import Lease
 from search.ledger import Ledger
-from search.losses import account_for
-from search.store import Store
+from search.store.history import History
+from search.store.lease import Lease
+from search.store.losses import account_for
+from search.store.store import Store
 from search.strategy import Listed
 from search.study.cells import Cell, Job
 from stac.cli.train import train_here

@@ -3,16 +3,16 @@
 import time
 from collections.abc import Iterator
 
-from search.damage import Damage, damages
 from search.errors import StoreError
-from search.lease import FILE as LEASE_FILE
-from search.lease import Lease
-from search.losses import account_for
-from search.manifest import load_or_make
-from search.part import FOLDERS, DamagedPartError
-from search.parts import is_in, read_part
-from search.status import status
-from search.store import STUDY_FILE, Store
+from search.store.damage import Damage, damages
+from search.store.lease import FILE as LEASE_FILE
+from search.store.lease import Lease
+from search.store.losses import account_for
+from search.store.manifest import load_or_make
+from search.store.part import FOLDERS, DamagedPartError
+from search.store.parts import is_in, read_part
+from search.store.status import status
+from search.store.store import STUDY_FILE, Store
 from search.study.study import Study
 
 ASIDE = "set-aside"

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from search.part import IDENTITY, KEY
-from search.parts import codes, is_in, joined, read_all, texts
-from search.schema import CELLS
-from search.storage import Storage
+from search.store.part import IDENTITY, KEY
+from search.store.parts import codes, is_in, joined, read_all, texts
+from search.store.schema import CELLS
+from search.store.storage import Storage
 from search.study.cells import FINAL
 
 NEEDED = (*IDENTITY, "status", "error_type", "epochs")

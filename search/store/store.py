@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from search.attempts import Attempts, read_attempts
 from search.errors import StoreError
-from search.part import IDENTITY, KEY, MERGED, DamagedPartError, Folder, single
-from search.parts import codes, joined, loose, part_names, plain, read_all, read_part
-from search.rows import code_facts
-from search.schema import CELLS, EPOCHS
-from search.sealed import file_name, stem_of, to_parquet
-from search.storage import Storage
+from search.store.attempts import Attempts, read_attempts
+from search.store.part import IDENTITY, KEY, MERGED, DamagedPartError, Folder, single
+from search.store.parts import codes, joined, loose, part_names, plain, read_all, read_part
+from search.store.rows import code_facts
+from search.store.schema import CELLS, EPOCHS
+from search.store.sealed import file_name, stem_of, to_parquet
+from search.store.storage import Storage
 from search.study.cells import FINAL, Job
 from search.study.study import Study, first_difference, study_from_json
 

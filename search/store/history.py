@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from search.store import KEY, Store
+from search.store.store import KEY, Store
 from search.study.cells import FINAL, OWN_FAULTS, Cell, Key
 from search.study.study import Study
 from stacnet.spec import NetworkSpec

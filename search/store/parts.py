@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from search.errors import UnreadableError
-from search.part import (
+from search.store.part import (
     IDENTITY,
     MERGED,
     SCHEMAS,
@@ -20,7 +20,7 @@ from search.part import (
     prove,
     row_of,
 )
-from search.storage import Storage
+from search.store.storage import Storage
 
 LOCAL = (2, 250)  # readers, files that one takes at once: more would wait for each other
 REMOTE = (16, 8)  # an object store answers late: many ask at once

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from search.storage import Storage
+from search.store.storage import Storage
 
 KEPT = 2
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.status import Spending
+from search.store.status import Spending
 
 HOUR_S = 3600.0
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pyarrow as pa
 
 from search.errors import StudyError
-from search.manifest import LARGEST, Manifest
-from search.rows import study_and_space_id
-from search.schema import CELLS, EPOCHS
-from search.store import KEY, Store
+from search.store.manifest import LARGEST, Manifest
+from search.store.rows import study_and_space_id
+from search.store.schema import CELLS, EPOCHS
+from search.store.store import KEY, Store
 from search.study.cells import Key
 from search.study.study import Sampled, Study, first_difference
 

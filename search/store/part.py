@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from search.errors import StoreError
-from search.schema import CELLS, EPOCHS, SCHEMA_VERSION
-from search.sealed import DAMAGE, fits_its_name, has_digest, stem_of, to_parquet
+from search.store.schema import CELLS, EPOCHS, SCHEMA_VERSION
+from search.store.sealed import DAMAGE, fits_its_name, has_digest, stem_of, to_parquet
 
 Folder = Literal["cells", "epochs"]
 FOLDERS: tuple[Folder, ...] = ("cells", "epochs")

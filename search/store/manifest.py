@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from search.errors import StoreError, StudyError
-from search.rows import study_and_space_id
-from search.sealed import DAMAGE, seal_table, unseal_table
-from search.storage import Storage
+from search.store.rows import study_and_space_id
+from search.store.sealed import DAMAGE, seal_table, unseal_table
+from search.store.storage import Storage
 from search.study.study import Exhaustive, Study
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from contextlib import suppress
 import numpy as np
 import pyarrow as pa
 
-from search.attempts import first, ranks
-from search.part import FOLDERS, IDENTITY, MERGED, SCHEMAS, DamagedPartError, Folder
-from search.parts import codes, joined, plain, read_parts
-from search.schema import CELLS
-from search.store import Store
+from search.store.attempts import first, ranks
+from search.store.part import FOLDERS, IDENTITY, MERGED, SCHEMAS, DamagedPartError, Folder
+from search.store.parts import codes, joined, plain, read_parts
+from search.store.schema import CELLS
+from search.store.store import Store
 
 BATCH = 1000  # loose files that are worth a merge, attempts of a merged file
 COLUMNS = (*IDENTITY, "status", "error_type", "is_canonical")

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from search.errors import StorageError, StoreError, UnreadableError
-from search.extras import read_extras
-from search.manifest import FILE as MANIFEST_FILE
-from search.manifest import check_manifest
-from search.part import FOLDERS, IDENTITY, SCHEMAS, DamagedPartError, Folder
-from search.parts import read_part, read_parts
-from search.sealed import has_digest, unseal_table
-from search.store import Store
+from search.store.extras import read_extras
+from search.store.manifest import FILE as MANIFEST_FILE
+from search.store.manifest import check_manifest
+from search.store.part import FOLDERS, IDENTITY, SCHEMAS, DamagedPartError, Folder
+from search.store.parts import read_part, read_parts
+from search.store.sealed import has_digest, unseal_table
+from search.store.store import Store
 from stacnet.checkpoint import CheckpointError, prove
 
 # Files that there are once: what is lost with each, or how to make it again.

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from search.errors import LeaseError, StoreError, StudyError
-from search.processes import process_identity, this_machine
-from search.storage import Storage
+from search.store.processes import process_identity, this_machine
+from search.store.storage import Storage
 
 FILE = "lease.json"
 STALE_S = 20.0  # a heart that has not beaten for so long has stopped

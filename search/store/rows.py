@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from search.schema import MAX_STAGES
+from search.store.schema import MAX_STAGES
 from search.study.cells import Job
 from search.study.study import Study
 from stacnet.protocol import EpochResult

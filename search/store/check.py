@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from search.damage import damages
 from search.errors import StorageError, StoreError
-from search.extras import Extras, read_extras
-from search.manifest import load_or_list
-from search.parts import codes, is_in
-from search.schema import STATUSES
-from search.status import own_of, planned_cells
-from search.store import KEY, Store
+from search.store.damage import damages
+from search.store.extras import Extras, read_extras
+from search.store.manifest import load_or_list
+from search.store.parts import codes, is_in
+from search.store.schema import STATUSES
+from search.store.status import own_of, planned_cells
+from search.store.store import KEY, Store
 from search.study.cells import FINAL, OWN_FAULTS
 from search.study.study import Study
 

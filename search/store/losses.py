@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from search.checkpoints import Checkpoints
-from search.history import History
-from search.lease import Beat, Lease
-from search.rows import Effort, Row, cell_row, now
-from search.store import Store
+from search.store.checkpoints import Checkpoints
+from search.store.history import History
+from search.store.lease import Beat, Lease
+from search.store.rows import Effort, Row, cell_row, now
+from search.store.store import Store
 from search.study.cells import Job
 from search.study.study import Study
 

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from search.manifest import Manifest
-from search.parts import is_in, texts
+from search.store.manifest import Manifest
+from search.store.parts import is_in, texts
 from search.study.cells import METRICS, Key
 from search.study.study import Study
 

@@ -7,11 +7,11 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from search.errors import StoreError, StudyError
-from search.manifest import Manifest
-from search.own import ranking
-from search.sealed import unseal
-from search.storage import Storage
-from search.store import KEY, Store
+from search.store.manifest import Manifest
+from search.store.own import ranking
+from search.store.sealed import unseal
+from search.store.storage import Storage
+from search.store.store import KEY, Store
 from search.study.cells import METRICS, Cell
 from search.study.space import Space
 from search.study.study import Sampled, Study

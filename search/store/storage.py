@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from pyarrow import fs
 
 from search.errors import StorageError, UnreadableError
-from search.local_files import is_regular, read_regular, scanned, sync
-from search.sealed import seal, unseal
+from search.store.local_files import is_regular, read_regular, scanned, sync
+from search.store.sealed import seal, unseal
 
 _T = TypeVar("_T")
 PATIENCE_S = 60.0  # how long a storage that fails is tried again

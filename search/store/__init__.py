@@ -1,0 +1,1 @@
+"""What is known: Parquet parts, who may write them, what they add up to."""
