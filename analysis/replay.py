@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from search.pruner import Pruner
-from search.strategy import Strategy
+from search.sampling.pruner import Pruner
+from search.sampling.strategy import Strategy
 from search.study.cells import Cell, Outcome
 
 Floats = NDArray[np.float64]

@@ -16,10 +16,10 @@ from analysis.replay import Replay, Step, simulate, summarise
 from analysis.tabulated import Tabulated, tabulated
 from analysis.telling import Tell, counted, quietly
 from search.errors import StoreError
-from search.pruner import Never, make_pruner
+from search.sampling.pruner import Never, make_pruner
+from search.sampling.strategy import Listed
 from search.signals import end_with_parent
 from search.store.store import Store
-from search.strategy import Listed
 from search.study.study import Sampled, SamplerName, Study
 
 MOST_TRIALS = 200  # of a simulated search
@@ -93,7 +93,7 @@ def sampled_run(
     table: Tabulated, sampler: SamplerName, first: tuple[int, ...], concurrency: int, seed: int
 ) -> list[Step]:
     """One simulated search; the strategy and the pruner are the real search's own."""
-    from search.sampler import AskTell  # optuna is imported only by a replay
+    from search.sampling.sampler import AskTell  # optuna is imported only by a replay
 
     plan = Sampled(
         sampler=sampler,

@@ -18,9 +18,9 @@ from dataclasses import replace
 
 import optuna
 
-from search.optuna_space import FlatSpace, make_sampler
-from search.pruner import Halving, Never, Pruner
-from search.sampler import AskTell
+from search.sampling.optuna_space import FlatSpace, make_sampler
+from search.sampling.pruner import Halving, Never, Pruner
+from search.sampling.sampler import AskTell
 from search.store.manifest import Manifest
 from search.store.store import Store
 from search.study.cells import Cell, Outcome

@@ -21,7 +21,7 @@ from typing import Any, Literal
 from search.driver import Desk
 from search.ledger import Ledger
 from search.plan import make_plan
-from search.pruner import Never
+from search.sampling.pruner import Never
 from search.store.history import History
 from search.store.lease import Clock, Lease
 from search.store.manifest import load_or_make

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from search.errors import StudyError
 from search.ledger import Ledger
-from search.pruner import Pruner
+from search.sampling.pruner import Pruner
 from search.store.lease import Lease
 from search.store.losses import LOST_IN_A_ROW, Loss, stored_status, write_lost
 from search.store.store import Store

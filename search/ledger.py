@@ -4,8 +4,8 @@ from collections import deque
 from typing import Any, Literal
 
 from search.errors import StudyError
+from search.sampling.strategy import Strategy
 from search.store.history import History, Record
-from search.strategy import Strategy
 from search.study.cells import OWN_FAULTS, Cell, Job, Key, Outcome
 from search.study.study import Study
 

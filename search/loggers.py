@@ -9,7 +9,7 @@ from threading import Thread
 from typing import Any, Literal, Protocol, get_args
 
 from search.errors import StudyError
-from search.export import OFF, shown, shown_columns
+from search.sampling.export import OFF, shown, shown_columns
 from search.store.rows import network_columns
 from search.store.store import Store
 from search.study.cells import Job

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import assert_never
 
-from search.pruner import stored_curves
+from search.sampling.pruner import stored_curves
+from search.sampling.strategy import Chain, Listed, Strategy, planned
 from search.store.extras import extended, finalist_cells, read_extras
 from search.store.history import History, cell_of
 from search.store.manifest import Manifest, load_or_make
 from search.store.status import planned_cells
 from search.store.store import KEY, Store
-from search.strategy import Chain, Listed, Strategy, planned
 from search.study.cells import METRICS, Cell, Key, Outcome
 from search.study.study import Exhaustive, Sampled, Study
 
@@ -44,7 +44,7 @@ def _main_strategy(
             assert manifest is not None
             return planned(study, manifest, known=history.records.keys())
         case Sampled():
-            from search.sampler import AskTell
+            from search.sampling.sampler import AskTell
 
             final = history.final(study.max_attempts)
             known = known_cells(store, final)

@@ -13,7 +13,7 @@ from search.merger import Merger
 from search.plan import Plan, make_plan
 from search.preflight import admitted, look_at_nodes, preflight, ready
 from search.progress import Progress, Tally, opening, say
-from search.pruner import make_pruner, stored_curves
+from search.sampling.pruner import make_pruner, stored_curves
 from search.signals import ending
 from search.store.compact import BATCH, merge_all, merge_loose
 from search.store.extras import (

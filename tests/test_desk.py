@@ -14,14 +14,14 @@ from search.driver import Desk
 from search.errors import LeaseError, StudyError
 from search.ledger import Ledger
 from search.plan import make_plan
-from search.pruner import Never
-from search.sampler import AskTell
+from search.sampling.pruner import Never
+from search.sampling.sampler import AskTell
+from search.sampling.strategy import Answer
 from search.store.history import History
 from search.store.lease import FILE, Lease, read_beat
 from search.store.losses import Loss
 from search.store.manifest import load_or_make
 from search.store.store import KEY, Store
-from search.strategy import Answer
 from search.study.cells import Cell, Job, Outcome
 from search.study.study import Resources, Sampled, Study
 

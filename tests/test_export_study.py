@@ -19,7 +19,7 @@ from pyarrow import Table
 
 from analysis.candidates import candidates
 from search.errors import StudyError
-from search.export import export_csv, export_optuna
+from search.sampling.export import export_csv, export_optuna
 from search.store.schema import CELLS
 from search.store.store import Store
 from search.study.space import Space

@@ -7,12 +7,12 @@ import pytest
 from searches import cheap
 
 from search.ledger import Ledger
-from search.pruner import Halving, Median, make_pruner
+from search.sampling.pruner import Halving, Median, make_pruner
+from search.sampling.strategy import Chain, Listed
 from search.store.checkpoints import Checkpoints
 from search.store.history import History
 from search.store.storage import Storage
 from search.store.store import Store
-from search.strategy import Chain, Listed
 from search.study.cells import Cell, Job
 from search.study.study import Resources, Sampled, Study
 

@@ -9,8 +9,8 @@ from analysis.candidates import candidates
 from analysis.replay import Trial, simulate, summarise
 from analysis.replays import Simulation, Target, replay, shuffled, stored_replays
 from analysis.tabulated import tabulated
-from search.pruner import Never
-from search.strategy import Listed
+from search.sampling.pruner import Never
+from search.sampling.strategy import Listed
 from search.study.cells import Cell
 
 TWICE = Simulation(runs=2, concurrency=2)

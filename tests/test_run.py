@@ -10,9 +10,9 @@ from searches import cheap
 from trainables import Faulty, Misfit, Smooth
 
 from search.errors import StudyError
-from search.export import export_csv, export_optuna
 from search.ray_session import ray_session
 from search.run import Options, extend, finalists, resume, search
+from search.sampling.export import export_csv, export_optuna
 from search.store.check import check
 from search.store.status import status
 from search.store.store import KEY, Store

@@ -9,8 +9,8 @@ from typing import get_args
 
 import pytest
 
-from search.optuna_space import FlatSpace
-from search.sampler import AskTell
+from search.sampling.optuna_space import FlatSpace
+from search.sampling.sampler import AskTell
 from search.store.manifest import Manifest
 from search.study.cells import Cell, Outcome
 from search.study.space import Space
@@ -170,7 +170,7 @@ def test_warm_start_points_come_first() -> None:
 def test_a_model_is_fitted_to_the_best_and_the_latest_results_only(
     sampler: SamplerName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.sampler.MEMORY", 12)
+    monkeypatch.setattr("search.sampling.sampler.MEMORY", 12)
     strategy = AskTell(study(sampler), manifest())
     values, most = [], 0
     for cell in simulate(strategy):
@@ -185,7 +185,7 @@ def test_a_model_is_fitted_to_the_best_and_the_latest_results_only(
 
 
 def test_with_several_objectives_the_front_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.sampler.MEMORY", 12)
+    monkeypatch.setattr("search.sampling.sampler.MEMORY", 12)
     objectives = (Objective(), Objective(metric="macs", direction="minimize"))
     strategy = AskTell(replace(study("tpe"), objectives=objectives), manifest())
     values = [value(cell) for cell in simulate(strategy)]

@@ -11,7 +11,7 @@ from search.driver import Desk
 from search.errors import LeaseError, StudyError
 from search.ledger import Ledger
 from search.plan import make_plan
-from search.pruner import Never
+from search.sampling.pruner import Never
 from search.store.compact import merge_all, merge_loose
 from search.store.history import History, begun_cells
 from search.store.lease import Clock, Lease, assert_held

@@ -101,7 +101,7 @@ def _say(summary: Summary, folder: str) -> None:
 
 
 def _export(command: c.Export) -> None:
-    from search.export import export_csv, export_optuna
+    from search.sampling.export import export_csv, export_optuna
 
     store = Store(command.folder)
     match command.to:

@@ -1,11 +1,11 @@
 """`stac classrepsim --train`: the vanilla network that a study has not trained, as a cell of it."""
 
 from search.ledger import Ledger
+from search.sampling.strategy import Listed
 from search.store.history import History
 from search.store.lease import Lease
 from search.store.losses import account_for
 from search.store.store import Store
-from search.strategy import Listed
 from search.study.cells import Cell, Job
 from stac.cli.train import train_here
 from stacnet.data.images import load

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from search.errors import StudyError
-from search.pruner import stored_curves
+from search.sampling.pruner import stored_curves
 from search.store.history import History
 from search.store.schema import CELLS, MAX_STAGES
 from search.store.store import KEY, Store

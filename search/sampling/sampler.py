@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search.optuna_space import (
+from search.sampling.optuna_space import (
     MEMORY,
     FlatSpace,
     describe,
@@ -25,8 +25,8 @@ from search.optuna_space import (
     remembered,
     verdict,
 )
+from search.sampling.strategy import Answer
 from search.store.manifest import Manifest, is_bounded, meets_bounds
-from search.strategy import Answer
 from search.study.cells import Cell, Outcome
 from search.study.study import Sampled, Study
 from stacnet.spec import NetworkSpec

@@ -1,0 +1,1 @@
+"""What comes next: strategies, samplers, halving; free of Ray."""
