@@ -15,10 +15,10 @@ from analysis.comparison import Comparison
 from analysis.replay import Replay, Step, simulate, summarise
 from analysis.tabulated import Tabulated, tabulated
 from analysis.telling import Tell, counted, quietly
+from search.drive.signals import end_with_parent
 from search.errors import StoreError
 from search.sampling.pruner import Never, make_pruner
 from search.sampling.strategy import Listed
-from search.signals import end_with_parent
 from search.store.store import Store
 from search.study.study import Sampled, SamplerName, Study
 

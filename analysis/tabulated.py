@@ -11,7 +11,7 @@ from analysis.bench import split_seeds
 from analysis.candidates import Candidates, candidates
 from analysis.replay import Trial
 from analysis.results import COLUMNS, Results, results_from_table
-from search.plan import known_cells
+from search.drive.plan import known_cells
 from search.store.history import History
 from search.store.manifest import Manifest
 from search.store.store import Store

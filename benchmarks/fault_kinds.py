@@ -206,7 +206,7 @@ class JumpingClock(datetime):
 
 
 if __name__ == "__main__":
-    from search.store.store import lease, losses
+    from search.store import lease, losses
 
     lease.datetime = JumpingClock  # pyright: ignore[reportAttributeAccessIssue]
     losses.now = JumpingClock.now

@@ -42,7 +42,7 @@ def objective(x: float, seconds: float) -> float:
 
 def ours(trials: int, seconds: float, *, new_networks: bool) -> list[float]:
     """Our engine, with its Parquet parts; times at which trials ended."""
-    from search.run import Options, search
+    from search.drive.run import Options, search
     from search.store.store import Store
 
     study = _study(trials, new_networks=new_networks)
@@ -72,7 +72,7 @@ def _study(trials: int, *, new_networks: bool) -> Any:
 
 def _noop(seconds: float) -> Any:
     """A trainable whose single epoch is the objective."""
-    from search.trainable import CellTrainable
+    from search.drive.trainable import CellTrainable
     from stacnet.protocol import EpochResult
 
     class Run:

@@ -54,7 +54,7 @@ def run(kind: str, trials: int, out: str) -> None:
     sys.path.insert(0, str(HERE.parent / "tests"))
     from trainables import Smooth  # pyright: ignore[reportMissingImports]
 
-    from search.run import Options, search
+    from search.drive.run import Options, search
 
     if kind == "tpe":
         wanted = replace(study(2 * trials), strategy=Sampled(trials=trials))
@@ -147,7 +147,7 @@ def resume_once(out: str) -> None:
     """Resume; prints memory and the moment at which the first new cell began."""
     from trainables import Smooth  # pyright: ignore[reportMissingImports]
 
-    from search.run import Options, resume
+    from search.drive.run import Options, resume
 
     before = datetime.now(UTC)
     resume(out, options=Options(progress=False, trainable=Smooth))

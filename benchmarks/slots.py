@@ -18,9 +18,9 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from search.driver import Desk
-from search.ledger import Ledger
-from search.plan import make_plan
+from search.drive.driver import Desk
+from search.drive.ledger import Ledger
+from search.drive.plan import make_plan
 from search.sampling.pruner import Never
 from search.store.history import History
 from search.store.lease import Clock, Lease

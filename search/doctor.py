@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from search.drive.nodes import Finding, node_findings, token_finding
+from search.drive.preflight import preflight
 from search.errors import StorageError
-from search.nodes import Finding, node_findings, token_finding
-from search.preflight import preflight
 from search.store.store import Store
 from search.study.study import Study, first_difference
 from stacnet.data.cache import verify
@@ -55,7 +55,7 @@ def _folder(out: str, study: Study | None) -> Iterator[Finding]:
 
 
 def _nodes(study: Study | None, out: str | None, address: str | None) -> Iterator[Finding]:
-    from search.ray_session import ray_session
+    from search.drive.ray_session import ray_session
 
     token = token_finding(address)
     if token is not None:

@@ -209,7 +209,7 @@ class Teller:
 
 
 def preflight(host: Host, words: str, *, before: str = "") -> list[str]:
-    """The lines that `search.preflight` has on this host."""
+    """The lines that `search.drive.preflight` has on this host."""
     script = f"cd ~/stacnet && {before} python /mnt/shared/preflight.py {words}"
     said = host.run(script, timeout=PATIENCE_S)
     return json.loads(said.partition("FAULTS ")[2].splitlines()[0])

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from search.run import Options, resume, search
+from search.drive.run import Options, resume, search
 from search.store.lease import read_beat
 from search.store.store import Store, lease
 from search.study.space import Space

@@ -24,7 +24,7 @@ NOT_CODE = (".venv", ".uv", ".git", "out", "dist", "shared", ".library", "__pyca
 ALONE = """
 import sys
 
-from search.run import Options, search
+from search.drive.run import Options, search
 from search.study.studies import load_study
 
 if __name__ == "__main__":

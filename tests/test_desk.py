@@ -9,11 +9,11 @@ from searches import cheap
 from trainables import Scripted
 from world import Driver, Time
 
-from search.cellrun import CellRun
-from search.driver import Desk
+from search.drive.cellrun import CellRun
+from search.drive.driver import Desk
+from search.drive.ledger import Ledger
+from search.drive.plan import make_plan
 from search.errors import LeaseError, StudyError
-from search.ledger import Ledger
-from search.plan import make_plan
 from search.sampling.pruner import Never
 from search.sampling.sampler import AskTell
 from search.sampling.strategy import Answer

@@ -10,7 +10,7 @@ import pytest
 from searches import cheap
 
 from search.doctor import Finding, doctor
-from search.ray_session import ray_session
+from search.drive.ray_session import ray_session
 from search.store.store import Store
 from search.study.study import Resources
 from stacnet.protocol import Prepared

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from searches import ROOT, descendants, gone
 
-from search.leftovers import cleaned_up, working_in
-from search.signals import ending
+from search.drive.leftovers import cleaned_up, working_in
+from search.drive.signals import ending
 
 POOL = """
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from search.signals import end_with_parent
+from search.drive.signals import end_with_parent
 if __name__ == "__main__":
     with ProcessPoolExecutor(2, get_context("spawn"), initializer=end_with_parent) as pool:
         print([one.result() for one in [pool.submit(time.sleep, 0) for _ in range(2)]], flush=True)
@@ -87,7 +87,7 @@ def test_a_killed_driver_leaves_no_process_and_no_folder(tmp_path: Path) -> None
     folder.mkdir()
     text = f"""
 import subprocess, time
-from search.leftovers import cleaned_up
+from search.drive.leftovers import cleaned_up
 with cleaned_up({str(folder)!r}):
     out = open({str(folder / "out")!r}, "w")
     subprocess.Popen(["sleep", "60"], stdout=out, start_new_session=True)

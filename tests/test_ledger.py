@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from searches import cheap
 
-from search.ledger import Ledger
+from search.drive.ledger import Ledger
 from search.sampling.pruner import Halving, Median, make_pruner
 from search.sampling.strategy import Chain, Listed
 from search.store.checkpoints import Checkpoints

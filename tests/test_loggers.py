@@ -11,8 +11,8 @@ import pytest
 from planted import small_study
 from tensorboardX.proto.event_pb2 import Event
 
+from search.drive.loggers import Logger, Run, make_loggers, run_name
 from search.errors import StudyError
-from search.loggers import Logger, Run, make_loggers, run_name
 from search.store.store import Store
 from search.study.cells import Cell, Job
 
@@ -190,7 +190,7 @@ def test_a_logger_that_fails_ends_the_logging_and_not_the_search(
 def test_a_service_that_hangs_holds_up_neither_the_search_nor_its_end(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.loggers.CLOSE_S", 0.05)
+    monkeypatch.setattr("search.drive.loggers.CLOSE_S", 0.05)
     service = Unwell(hangs=True)
     logger = Logger("wandb", service, STUDY)
     logger.reported(job(0), epochs(1, 1000))

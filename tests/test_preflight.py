@@ -10,9 +10,9 @@ import ray
 from official_data import write_cifar10
 from searches import changed, cheap
 
+from search.drive.preflight import admitted, check_devices, node_types, pinned, preflight
+from search.drive.run import Options, search
 from search.errors import StudyError
-from search.preflight import admitted, check_devices, node_types, pinned, preflight
-from search.run import Options, search
 from search.store.reuse import check_source
 from search.store.store import Store
 from search.study.study import Resources, Study

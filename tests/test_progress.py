@@ -9,7 +9,7 @@ from planted import cells_table, epochs_table, small_study
 from pyarrow import Table
 
 from analysis.candidates import candidates
-from search.progress import Tally, duration, opening
+from search.drive.progress import Tally, duration, opening
 from search.store.store import Store
 from search.study.cells import Cell
 from search.study.study import Objective, Study

@@ -9,9 +9,9 @@ import pytest
 from searches import cheap
 from trainables import Faulty, Misfit, Smooth
 
+from search.drive.ray_session import ray_session
+from search.drive.run import Options, extend, finalists, resume, search
 from search.errors import StudyError
-from search.ray_session import ray_session
-from search.run import Options, extend, finalists, resume, search
 from search.sampling.export import export_csv, export_optuna
 from search.store.check import check
 from search.store.status import status

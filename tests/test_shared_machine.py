@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from searches import descendants
 
-from search.ray_session import PREFIX, ray_session
+from search.drive.ray_session import PREFIX, ray_session
 
 NOBODY = 65534
 LISTENS = "0A"  # state of a socket in /proc/net/tcp

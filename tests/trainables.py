@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import torch
 
+from search.drive.trainable import CellTrainable
 from search.study.cells import Job
 from search.study.study import Study
-from search.trainable import CellTrainable
 from stacnet.protocol import EpochResult
 from stacnet.train import Diverged
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from search.driver import Desk
+from search.drive.driver import Desk
+from search.drive.ledger import Ledger
+from search.drive.plan import make_plan
 from search.errors import LeaseError, StudyError
-from search.ledger import Ledger
-from search.plan import make_plan
 from search.sampling.pruner import Never
 from search.store.compact import merge_all, merge_loose
 from search.store.history import History, begun_cells
@@ -74,7 +74,7 @@ def opened(path: Path, *, writes: int | None = None) -> Store:
 
 
 class Driver:
-    """One run of a study, and its slots. What it does is what `search.run` does.
+    """One run of a study, and its slots. What it does is what `search.drive.run` does.
 
     Raises:
         LeaseError: another driver lives.

@@ -40,7 +40,7 @@ def run(command: c.Demo | c.ClassRepSim | c.Compare | c.Report | c.Replay) -> in
 
 
 def _demo(command: c.Demo) -> None:
-    from search.run import Options, search
+    from search.drive.run import Options, search
     from search.study.studies import demo_patch, demo_wide
 
     folders = []

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from search.ray_session import lent_cpus
+from search.drive.ray_session import lent_cpus
 from search.study.studies import CELL_CORE_S, named_studies
 from search.study.study import Sampled, Study
 from stac.cli.study_commands import Studies

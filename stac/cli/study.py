@@ -3,8 +3,8 @@
 import sys
 from typing import assert_never
 
-from search import run as engine
-from search.run import Options, Summary
+from search.drive import run as engine
+from search.drive.run import Options, Summary
 from search.store.repair import repair
 from search.store.rows import code_facts
 from search.store.store import Store

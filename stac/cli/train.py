@@ -8,12 +8,12 @@ import torch
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-from search.cellrun import CellRun
-from search.ledger import Ledger
-from search.plan import make_plan
-from search.preflight import admitted
-from search.ray_session import lent_cpus
-from search.signals import ending
+from search.drive.cellrun import CellRun
+from search.drive.ledger import Ledger
+from search.drive.plan import make_plan
+from search.drive.preflight import admitted
+from search.drive.ray_session import lent_cpus
+from search.drive.signals import ending
 from search.store.history import History, begun_cells
 from search.store.lease import Lease
 from search.store.losses import account_for

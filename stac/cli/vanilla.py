@@ -1,6 +1,6 @@
 """`stac classrepsim --train`: the vanilla network that a study has not trained, as a cell of it."""
 
-from search.ledger import Ledger
+from search.drive.ledger import Ledger
 from search.sampling.strategy import Listed
 from search.store.history import History
 from search.store.lease import Lease

@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from search.progress import LINE_EVERY_S
+from search.drive.progress import LINE_EVERY_S
 
 PATIENCE_S = 1.0
 

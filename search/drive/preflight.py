@@ -9,8 +9,8 @@ from pathlib import Path
 
 import yaml
 
+from search.drive.ray_session import lent_cpus
 from search.errors import StudyError
-from search.ray_session import lent_cpus
 from search.store.manifest import LARGEST, is_bounded, meets_bounds
 from search.store.status import status
 from search.store.store import Store

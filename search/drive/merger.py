@@ -4,11 +4,11 @@ from contextlib import suppress
 from threading import Thread
 from typing import Any
 
+from search.drive.watcher import Watcher
 from search.errors import StudyError
 from search.store.compact import BATCH, merge_loose
 from search.store.store import Store
 from search.study.cells import Job
-from search.watcher import Watcher
 
 
 class Merger(Watcher):

@@ -17,12 +17,12 @@ from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorErro
 from ray.tune.search import Searcher
 from ray.tune.stopper import NoopStopper
 
-from search.driver import Desk
+from search.drive.driver import Desk
+from search.drive.trainable import CellTrainable
 from search.errors import StudyError
 from search.store.losses import Loss
 from search.study.cells import Job
 from search.study.study import Resources
-from search.trainable import CellTrainable
 
 LOOK_EVERY_S = 5.0  # at the nodes
 ENVIRONMENT = {

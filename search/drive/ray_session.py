@@ -14,9 +14,9 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
+from search.drive.leftovers import cleaned_up
+from search.drive.signals import held_back
 from search.errors import StudyError
-from search.leftovers import cleaned_up
-from search.signals import held_back
 
 PREFIX = "stac-ray-"
 PASSED_ON = ("AWS_", "STACNET_")  # environment variables that workers need like the driver

@@ -11,7 +11,7 @@ from search.study.cells import Job
 from search.study.study import Study
 
 if TYPE_CHECKING:  # they import torch, which the driver does not need
-    from search.cellrun import CellRun, TrainerLike
+    from search.drive.cellrun import CellRun, TrainerLike
 
 
 class CellTrainable(tune.Trainable):
@@ -79,8 +79,8 @@ class CellTrainable(tune.Trainable):
             self.stop_cell("preempted")
 
     def _current(self) -> "CellRun":
-        from search.cellrun import CellRun
-        from search.machine import cap_gpu_memory
+        from search.drive.cellrun import CellRun
+        from search.drive.machine import cap_gpu_memory
 
         if self._run is None:
             assert self._job_text is not None

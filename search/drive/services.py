@@ -13,7 +13,7 @@ from search.store.store import Store
 from search.study.cells import FINAL
 
 if TYPE_CHECKING:
-    from search.loggers import Metrics, Run
+    from search.drive.loggers import Metrics, Run
 
 FOLDER = "tensorboard"
 REACH_S = 10  # to wait for a service before a search begins

@@ -8,8 +8,8 @@ from typing import Any, Literal, Protocol
 
 import torch
 
+from search.drive.machine import PeakMemory, device_name, hostname
 from search.errors import StudyError
-from search.machine import PeakMemory, device_name, hostname
 from search.store.checkpoints import Checkpoints
 from search.store.lease import assert_held
 from search.store.rows import Effort, Row, cell_row, epoch_rows, now

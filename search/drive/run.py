@@ -5,16 +5,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from search.driver import Desk
+from search.drive.driver import Desk
+from search.drive.ledger import Ledger
+from search.drive.loggers import make_loggers
+from search.drive.merger import Merger
+from search.drive.plan import Plan, make_plan
+from search.drive.preflight import admitted, look_at_nodes, preflight, ready
+from search.drive.progress import Progress, Tally, opening, say
+from search.drive.signals import ending
+from search.drive.trainable import CellTrainable
 from search.errors import StudyError
-from search.ledger import Ledger
-from search.loggers import make_loggers
-from search.merger import Merger
-from search.plan import Plan, make_plan
-from search.preflight import admitted, look_at_nodes, preflight, ready
-from search.progress import Progress, Tally, opening, say
 from search.sampling.pruner import make_pruner, stored_curves
-from search.signals import ending
 from search.store.compact import BATCH, merge_all, merge_loose
 from search.store.extras import (
     finalist_cells,
@@ -32,7 +33,6 @@ from search.store.reuse import check_source, reuse
 from search.store.status import status
 from search.store.store import Store
 from search.study.study import Study
-from search.trainable import CellTrainable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,8 +193,8 @@ def _run(store: Store, lease: Lease, options: Options) -> Summary:
 
 
 def _carry_out(desk: Desk, options: Options) -> None:
-    from search.ray_session import ray_session
-    from search.tuner import run_slots, slots
+    from search.drive.ray_session import ray_session
+    from search.drive.tuner import run_slots, slots
 
     def complain(error: StudyError) -> None:
         desk.stop("trouble", error)

@@ -5,15 +5,15 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from search.drive.ledger import Ledger
+from search.drive.watcher import Watcher
 from search.errors import StudyError
-from search.ledger import Ledger
 from search.sampling.pruner import Pruner
 from search.store.lease import Lease
 from search.store.losses import LOST_IN_A_ROW, Loss, stored_status, write_lost
 from search.store.store import Store
 from search.study.cells import Job
 from search.study.study import Study
-from search.watcher import Watcher
 
 SLICE_S = 5.0  # how long a worker trains between two reports, and a stop waits at most
 REPORTS_PER_S = 100  # Tune's loop can take about 250 here: with many slots, slices are longer

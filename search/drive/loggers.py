@@ -8,13 +8,13 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Literal, Protocol, get_args
 
+from search.drive.watcher import Watcher
 from search.errors import StudyError
 from search.sampling.export import OFF, shown, shown_columns
 from search.store.rows import network_columns
 from search.store.store import Store
 from search.study.cells import Job
 from search.study.study import Study
-from search.watcher import Watcher
 from stacnet.spec import NetworkSpec
 
 LoggerName = Literal["tensorboard", "mlflow", "wandb"]
@@ -137,7 +137,7 @@ def one_line(error: Exception) -> str:
 
 
 def _reached(name: str, store: Store, study: Study) -> Service:
-    from search import services
+    from search.drive import services
 
     try:
         match name:

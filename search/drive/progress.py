@@ -12,10 +12,10 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from search.drive.watcher import Watcher
 from search.store.store import KEY, Store
 from search.study.cells import FINAL, METRICS, Cell, Job
 from search.study.study import Study
-from search.watcher import Watcher
 
 LINE_EVERY_S = 10.0
 

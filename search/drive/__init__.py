@@ -1,0 +1,1 @@
+"""Who runs it: the driver's side and the workers' side of one run."""
