@@ -20,7 +20,7 @@ PREFLIGHT = """
 import json, sys
 from dataclasses import replace
 
-from search.doctor import doctor
+from search.cluster.doctor import doctor
 from search.study.studies import digits
 from search.study.study import Resources
 from stacnet.protocol import Prepared

@@ -12,8 +12,7 @@ from ray.autoscaler._private.aws.config import bootstrap_aws
 from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from search import aws
-from search.cluster import up
+from search.cluster.cluster import aws, up
 from search.errors import ClusterError
 
 ROOT = Path(__file__).parents[1]

@@ -14,10 +14,10 @@ from ray.autoscaler._private.util import format_info_string, hash_runtime_conf
 from ray.autoscaler.v2.schema import ClusterStatus, LaunchRequest
 from ray.autoscaler.v2.utils import ClusterStatusFormatter
 
-from search.cluster import up, wait
-from search.cluster_file import read_cluster
+from search.cluster.cluster import up, wait
+from search.cluster.cluster_file import read_cluster
+from search.cluster.on_head import launches
 from search.errors import ClusterError
-from search.on_head import launches
 
 ROOT = Path(__file__).parents[1]
 
@@ -57,7 +57,7 @@ def test_only_the_head_is_asked_before_ray_stops_and_no_environment_travels():
     for name in ("cluster.yaml", "cluster.local.yaml"):
         plain = yaml.safe_load((ROOT / name).read_text())
         first, second, *_ = plain["head_start_ray_commands"]
-        assert first.endswith("-m search.on_head refuse-if-busy")
+        assert first.endswith("-m search.cluster.on_head refuse-if-busy")
         assert second == plain["worker_start_ray_commands"][0] == "ray stop"
         assert {".venv", ".uv"} <= set(plain["rsync_exclude"])
 

@@ -9,7 +9,7 @@ import optuna
 import pytest
 from searches import cheap
 
-from search.doctor import Finding, doctor
+from search.cluster.doctor import Finding, doctor
 from search.drive.ray_session import ray_session
 from search.store.store import Store
 from search.study.study import Resources

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from search import on_head, runs
+from search.cluster.cluster import on_head, runs
+from search.cluster.runs import Run
 from search.errors import ClusterError
-from search.runs import Run
 from stac.cli.cluster import on_cluster
 from stac.cli.commands import parse
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from search.cluster.snapshot import export, make_token
 from search.errors import ClusterError
-from search.snapshot import export, make_token
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ def _export(command: c.Export) -> None:
 
 
 def _doctor(command: c.Doctor) -> int:
-    from search.doctor import doctor
+    from search.cluster.doctor import doctor
 
     study = load_study(command.study) if command.study else None
     findings = doctor(study, command.out, command.address)

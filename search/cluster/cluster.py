@@ -15,10 +15,10 @@ from pathlib import Path
 
 import yaml
 
-from search import aws
-from search.cluster_file import NO_SSH, Cluster, read_cluster, show, ssh
+from search.cluster.cluster import aws
+from search.cluster.cluster_file import NO_SSH, Cluster, read_cluster, show, ssh
+from search.cluster.snapshot import export, make_token
 from search.errors import ClusterError
-from search.snapshot import export, make_token
 
 ON_HEAD = "cd ~/stacnet && . ~/.stacnet.env && exec .venv/bin"
 MACHINES_AT_ONCE = 32
@@ -144,19 +144,21 @@ def _ray(*words: str, environment: dict[str, str] | None = None) -> None:
 
 
 def ask_head(cluster: Cluster, words: str, *, timeout_s: float) -> str:
-    """What `search.on_head` answers on the head.
+    """What `search.cluster.on_head` answers on the head.
 
     Raises:
         ClusterError: its error, or the head does not answer in time.
     """
-    script = f"{ON_HEAD}/python -m search.on_head {words}"
+    script = f"{ON_HEAD}/python -m search.cluster.on_head {words}"
     done = ssh(cluster, head_address(cluster), script, timeout_s=timeout_s)
     if done.returncode:
         raise ClusterError(f"{cluster.name}: {(done.stderr or done.stdout).strip()[-500:]}")
     return done.stdout.strip()
 
 
-def show_head(cluster: Cluster, words: str, *, program: str = "python -m search.on_head") -> int:
+def show_head(
+    cluster: Cluster, words: str, *, program: str = "python -m search.cluster.on_head"
+) -> int:
     """Let a program of the head speak here; returns its exit code.
 
     Raises:

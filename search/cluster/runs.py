@@ -128,7 +128,7 @@ def start(words: list[str], *, stac: list[str]) -> Run:
         fcntl.flock(lock, fcntl.LOCK_EX)  # held until the last process that inherits it is gone
         (folder / ".lock").rename(folder / "lock")
         subprocess.Popen(
-            [sys.executable, "-m", "search.on_head", "keep", str(folder), *stac, *words],
+            [sys.executable, "-m", "search.cluster.on_head", "keep", str(folder), *stac, *words],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -5,8 +5,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from search.cluster import ask_head, show_head
-from search.cluster_file import read_cluster
+from search.cluster.cluster import ask_head, show_head
+from search.cluster.cluster_file import read_cluster
 
 
 def submit(file: str | Path, words: list[str]) -> int:

@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from search import runs
+from search.cluster.cluster import runs
 from search.errors import ClusterError
 
 POLL_S = 1.0
-NAME = "search.on_head"
+NAME = "search.cluster.on_head"
 PROBE_S = 5.0
 START_S = 5.0  # a search that dies at once does so within this time
 LAST_LINES = 20
@@ -145,7 +145,7 @@ def submit(words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m search.on_head")
+    parser = argparse.ArgumentParser(prog="python -m search.cluster.on_head")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("at-work")
     verbs.add_parser("refuse-if-busy")

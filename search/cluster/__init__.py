@@ -1,0 +1,1 @@
+"""Which machines: clusters, their runs, what a machine can do."""
