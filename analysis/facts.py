@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from analysis.classmap import ClassRepMap
 from analysis.compare import compare
 from analysis.comparison import Comparison, plain
 from analysis.curves import Curve, learning_curves
+from analysis.look.classmap import ClassRepMap
 from analysis.mapfile import map_from_parquet
 from analysis.replay import Replay
 from analysis.replays import report_replays

@@ -8,8 +8,8 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.classmap import ClassRepMap, Reading
 from analysis.figures import STYLE, new_figure
+from analysis.look.classmap import ClassRepMap, Reading
 
 
 class Cell(NamedTuple):

@@ -4,7 +4,7 @@ from dataclasses import asdict, fields
 
 import pyarrow as pa
 
-from analysis.classmap import ClassRepMap, Reading
+from analysis.look.classmap import ClassRepMap, Reading
 from search.errors import StoreError
 from search.store.sealed import DAMAGE, seal_table, unseal_table
 

@@ -10,12 +10,12 @@ from torch import nn
 
 from analysis.baselines import baseline_picks
 from analysis.candidates import Candidates, candidates
-from analysis.classmap import ClassRepMap, Place
-from analysis.classrepsim import Estimator, ProbeSet
-from analysis.controls import map_with_controls
+from analysis.look.classmap import ClassRepMap, Place
+from analysis.look.classrepsim import Estimator, ProbeSet
+from analysis.look.controls import map_with_controls
+from analysis.look.probeset import probe_set
 from analysis.mapfile import map_to_parquet
 from analysis.picks import Family, Pick, Picks, make_pick
-from analysis.probeset import probe_set
 from analysis.rules import RULES, rule_scores
 from analysis.telling import Tell, quietly
 from search.store.rows import study_and_space_id

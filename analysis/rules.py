@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.candidates import Candidates
-from analysis.classmap import ClassRepMap, Reading
-from analysis.classrepsim import Estimator
+from analysis.look.classmap import ClassRepMap, Reading
+from analysis.look.classrepsim import Estimator
 from search.study.study import RuleName
 from stacnet.cost import cost
 

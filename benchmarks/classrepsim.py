@@ -18,10 +18,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from analysis.classrepsim import ProbeSet, Settings, look
-from analysis.knn import Knn
-from analysis.responses import Sketch
-from analysis.similarity import neighbour_scores
+from analysis.look.classrepsim import ProbeSet, Settings, look
+from analysis.look.knn import Knn
+from analysis.look.responses import Sketch
+from analysis.look.similarity import neighbour_scores
 from stacnet.data.augment import Scaling
 from stacnet.data.images import load
 from stacnet.probe import probing

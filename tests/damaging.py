@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from searches import cheap
 
-from analysis.classmap import ClassRepMap, Reading
+from analysis.look.classmap import ClassRepMap, Reading
 from analysis.mapfile import map_from_parquet, map_to_parquet
 from search.errors import StudyError
 from search.store.compact import merge_loose

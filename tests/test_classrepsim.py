@@ -8,12 +8,12 @@ import torch
 from torch import nn
 from torchvision.models import resnet18
 
-from analysis.classmap import ClassRepMap, Place
-from analysis.classrepsim import ProbeSet, Settings, look
-from analysis.controls import calibrated, map_with_controls
+from analysis.look.classmap import ClassRepMap, Place
+from analysis.look.classrepsim import ProbeSet, Settings, look
+from analysis.look.controls import calibrated, map_with_controls
+from analysis.look.probeset import probe_set
 from analysis.mapfile import map_from_parquet, map_to_parquet
 from analysis.predict import places
-from analysis.probeset import probe_set
 from analysis.rules import Rule, stage_values
 from stacnet.data.images import load
 from stacnet.protocol import Protocol, ScaleSignal

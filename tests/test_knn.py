@@ -7,9 +7,9 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.neighbors import NearestCentroid, NearestNeighbors
 from torch import nn
 
-from analysis.knn import Knn, Ncm, Ridge
-from analysis.responses import Bag, Sketch, permute_cells
-from analysis.similarity import class_matrix, class_responses, neighbour_scores, retention
+from analysis.look.knn import Knn, Ncm, Ridge
+from analysis.look.responses import Bag, Sketch, permute_cells
+from analysis.look.similarity import class_matrix, class_responses, neighbour_scores, retention
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_blockwise_neighbours_equal_those_of_one_block(clouds, monkeypatch):
     whole, blocks = Knn(k=5), Knn(k=5)
     whole.add(gallery, labels[:120])
     expected = whole.look(queries)
-    monkeypatch.setattr("analysis.knn.BLOCK", 7)
+    monkeypatch.setattr("analysis.look.knn.BLOCK", 7)
     blocks.add(gallery, labels[:120])
     assert torch.equal(blocks.look(queries), expected)
 

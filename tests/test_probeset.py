@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.probeset import probe_set
-from analysis.resampling import Resampler
+from analysis.look.probeset import probe_set
+from analysis.look.resampling import Resampler
 from stacnet.data.images import Splits, whole
 
 CPU = torch.device("cpu")

@@ -12,7 +12,7 @@ from planted import small_study
 
 from analysis.baselines import reference_picks
 from analysis.candidates import Candidates, candidates
-from analysis.classmap import ClassRepMap, Reading
+from analysis.look.classmap import ClassRepMap, Reading
 from analysis.picks import Picks, check_picks, make_pick, picks_from_json
 from analysis.rules import (
     MACS_RATIO,

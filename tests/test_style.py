@@ -54,7 +54,7 @@ def test_no_source_defers_annotations(path: Path) -> None:
         ("stac.cli.studies", {"torch", "ray", "pyarrow", "optuna", "pydantic", "sklearn"}),
         ("search.store.store", {"ray", "optuna", "matplotlib"}),
         ("analysis.compare", {"ray", "optuna"}),
-        ("analysis.classrepsim", {"ray", "optuna"}),
+        ("analysis.look.classrepsim", {"ray", "optuna"}),
     ],
 )
 def test_importing_a_module_leaves_heavy_packages_alone(module: str, unwanted: set[str]) -> None:

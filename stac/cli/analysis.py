@@ -16,8 +16,8 @@ from stac.cli.waiting import Waiting
 from stacnet.spec import NetworkSpec
 
 if TYPE_CHECKING:
-    from analysis.classmap import ClassRepMap
     from analysis.comparison import Comparison
+    from analysis.look.classmap import ClassRepMap
     from analysis.picks import Picks
 
 

@@ -10,10 +10,10 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.classmap import ClassRepMap, Place, Reading
-from analysis.classrepsim import Estimator, Look, ProbeSet, Variant
-from analysis.resampling import NOT_READ, Estimate, Resampler
-from analysis.similarity import (
+from analysis.look.classmap import ClassRepMap, Place, Reading
+from analysis.look.classrepsim import Estimator, Look, ProbeSet, Variant
+from analysis.look.resampling import NOT_READ, Estimate, Resampler
+from analysis.look.similarity import (
     class_matrix,
     class_responses,
     neighbour_scores,

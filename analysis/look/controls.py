@@ -1,6 +1,6 @@
 """The controls that are always computed beside the map: untrained network, pixels, permuted labels.
 
-Permuted labels and permuted layout come out of the trained network's own look (analysis.mapping);
+Permuted labels and permuted layout come out of the trained network's own look (analysis.look.mapping);
 the other two need a look of their own, made here. In a prototype the untrained network gave almost
 the same map: a claim about learning needs trained minus untrained.
 """
@@ -11,9 +11,9 @@ from copy import deepcopy
 import torch
 from torch import nn
 
-from analysis.classmap import ClassRepMap, Place
-from analysis.classrepsim import DEFAULTS, Look, ProbeSet, Settings, look
-from analysis.mapping import build_map
+from analysis.look.classmap import ClassRepMap, Place
+from analysis.look.classrepsim import DEFAULTS, Look, ProbeSet, Settings, look
+from analysis.look.mapping import build_map
 
 PIXELS = "image"
 CALIBRATION_BATCHES = 4

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from analysis.knn import Knn, Ncm, Ridge
-from analysis.responses import Bag, Sketch, permute_cells
+from analysis.look.knn import Knn, Ncm, Ridge
+from analysis.look.responses import Bag, Sketch, permute_cells
 from stacnet.probe import probing
 
 Estimator = Literal["knn", "ncm", "ridge"]

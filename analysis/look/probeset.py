@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analysis.classrepsim import ProbeSet
+from analysis.look.classrepsim import ProbeSet
 from stacnet.data.augment import Scaling
 from stacnet.data.images import Splits
 

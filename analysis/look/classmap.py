@@ -8,7 +8,7 @@ vanilla networks, from their spread. Shapes: S vanilla networks, Q queries, R re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from analysis.classrepsim import Estimator
+from analysis.look.classrepsim import Estimator
 
 
 class Place(NamedTuple):
@@ -30,7 +30,7 @@ class Reading:
     """One cell of the map. Accuracy-like values are 0 at chance and 1 at the ceiling.
 
     Args:
-        source: whose map: trained, or one of the controls (analysis.controls).
+        source: whose map: trained, or one of the controls (analysis.look.controls).
         place: tap, or stage as a mean over its taps.
         stage: number from 0; -1 for a single tap.
         cells: cells per side of the pooled map; native says whether that is no pooling.

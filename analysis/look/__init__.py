@@ -1,0 +1,1 @@
+"""A map of any network: responses, similarities, controls; knows nothing of searches."""
