@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from analysis import agreement
 from analysis.agreement import mean_interval, mean_over_seeds
-from analysis.candidates import Candidates
 from analysis.comparison import Contrast, Front, Network
 from analysis.frontier import Reference, frontier, hypervolume
+from analysis.predict.candidates import Candidates
 from analysis.results import Results
 from search.study.study import Study
 

@@ -65,7 +65,7 @@ class Judged:
     """One predictor against the results.
 
     Args:
-        network: its pick; family and seen: see analysis.picks.
+        network: its pick; family and seen: see analysis.predict.picks.
         regret: accuracy of the best (selected on seeds A) minus the pick's, paired on seeds B.
         normalised_regret: regret / (best - mean of all networks).
         percentile: share of networks that the pick is at least as good as, on seeds B, percent.

@@ -12,7 +12,7 @@ from analysis.compare import compare
 from analysis.comparison import Comparison, plain
 from analysis.curves import Curve, learning_curves
 from analysis.look.classmap import ClassRepMap
-from analysis.mapfile import map_from_parquet
+from analysis.predict.mapfile import map_from_parquet
 from analysis.replay import Replay
 from analysis.replays import report_replays
 from search.errors import StoreError

@@ -11,7 +11,7 @@ from analysis.agreement import Interval
 from analysis.bench import Bench
 from analysis.comparison import Contrast, Judged, Verdict
 from analysis.frontier import Reference, additive_epsilon, frontier, hypervolume
-from analysis.picks import Pick
+from analysis.predict.picks import Pick
 from analysis.verdict import Evidence, verdict
 
 Floats = NDArray[np.float64]

@@ -26,7 +26,7 @@ from analysis.figures_study import (
     frontier_facts,
     ranking_facts,
 )
-from analysis.rules import MEANING
+from analysis.predict.rules import MEANING
 from analysis.tables import flat, table_rows, to_csv
 from search.store.store import Store
 

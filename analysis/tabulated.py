@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.agreement import mean_over_seeds
 from analysis.bench import split_seeds
-from analysis.candidates import Candidates, candidates
+from analysis.predict.candidates import Candidates, candidates
 from analysis.replay import Trial
 from analysis.results import COLUMNS, Results, results_from_table
 from search.drive.plan import known_cells

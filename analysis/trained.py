@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.bench import Bench
-from analysis.candidates import Candidates
-from analysis.picks import Pick, make_pick
+from analysis.predict.candidates import Candidates
+from analysis.predict.picks import Pick, make_pick
 from analysis.results import Results
 
 

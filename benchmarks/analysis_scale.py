@@ -18,7 +18,7 @@ import pyarrow as pa
 from analysis.bench import Bench
 from analysis.frontier import frontier
 from analysis.judge import judge
-from analysis.picks import Pick
+from analysis.predict.picks import Pick
 from analysis.results import Results, results_from_table
 
 SEEDS = 10

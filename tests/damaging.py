@@ -11,7 +11,7 @@ from typing import Any, Literal
 from searches import cheap
 
 from analysis.look.classmap import ClassRepMap, Reading
-from analysis.mapfile import map_from_parquet, map_to_parquet
+from analysis.predict.mapfile import map_from_parquet, map_to_parquet
 from search.errors import StudyError
 from search.store.compact import merge_loose
 from search.store.damage import damages

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from analysis.candidates import Candidates, candidates
+from analysis.predict.candidates import Candidates, candidates
 from search.store.rows import network_columns, study_and_space_id
 from search.store.schema import CELLS, EPOCHS
 from search.store.store import Store

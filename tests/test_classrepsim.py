@@ -12,9 +12,9 @@ from analysis.look.classmap import ClassRepMap, Place
 from analysis.look.classrepsim import ProbeSet, Settings, look
 from analysis.look.controls import calibrated, map_with_controls
 from analysis.look.probeset import probe_set
-from analysis.mapfile import map_from_parquet, map_to_parquet
-from analysis.predict import places
-from analysis.rules import Rule, stage_values
+from analysis.predict.mapfile import map_from_parquet, map_to_parquet
+from analysis.predict.predict import places
+from analysis.predict.rules import Rule, stage_values
 from stacnet.data.images import load
 from stacnet.protocol import Protocol, ScaleSignal
 from stacnet.resnet import build
@@ -81,7 +81,7 @@ def test_a_map_survives_its_parquet_file_and_a_newer_one_is_refused(small_map):
     for one, other in zip(again.readings, small_map.readings, strict=True):
         np.testing.assert_equal(vars_of(one), vars_of(other))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("analysis.mapfile.MAP_SCHEMA_VERSION", 0)
+        patch.setattr("analysis.predict.mapfile.MAP_SCHEMA_VERSION", 0)
         with pytest.raises(ValueError, match="must be a map of schema version at most 0"):
             map_from_parquet(data, source="map.parquet")
 

@@ -9,10 +9,10 @@ import pytest
 from planted import cells_table, epochs_table, planted_accuracy, planted_store, small_study
 
 from analysis.bench import split_seeds
-from analysis.candidates import Candidates, candidates
 from analysis.compare import compare
 from analysis.comparison import Comparison
-from analysis.picks import Picks, make_pick
+from analysis.predict.candidates import Candidates, candidates
+from analysis.predict.picks import Picks, make_pick
 from search.store.rows import study_and_space_id
 from search.study.study import Finalists, Study
 

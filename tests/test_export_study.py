@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from planted import cells_table, epochs_table, planted_accuracy
 from pyarrow import Table
 
-from analysis.candidates import candidates
+from analysis.predict.candidates import candidates
 from search.errors import StudyError
 from search.sampling.export import export_csv, export_optuna
 from search.store.schema import CELLS

@@ -8,7 +8,7 @@ import pytest
 from planted import cells_table, epochs_table, small_study
 from pyarrow import Table
 
-from analysis.candidates import candidates
+from analysis.predict.candidates import candidates
 from search.drive.progress import Tally, duration, opening
 from search.store.store import Store
 from search.study.cells import Cell

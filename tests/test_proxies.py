@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from analysis.proxies import PROXIES, proxy_score, synflow
+from analysis.predict.proxies import PROXIES, proxy_score, synflow
 from stacnet.resnet import build
 from stacnet.spec import resnet
 

@@ -16,9 +16,9 @@ from analysis.facts import StudyFacts, gather
 from analysis.figures import to_bytes
 from analysis.figures_map import map_facts
 from analysis.figures_study import cost_facts, frontier_facts, ranking_facts
-from analysis.predict import predict, vanilla_networks
+from analysis.predict.predict import predict, vanilla_networks
+from analysis.predict.rules import MEANING, RULES
 from analysis.report import Part, render, report
-from analysis.rules import MEANING, RULES
 from analysis.sentences import answer, data_sentence, points, seconds
 from analysis.tables import table_rows
 from search.store.store import Store

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planted import small_study
 
-from analysis.baselines import reference_picks
-from analysis.candidates import Candidates, candidates
 from analysis.look.classmap import ClassRepMap, Reading
-from analysis.picks import Picks, check_picks, make_pick, picks_from_json
-from analysis.rules import (
+from analysis.predict.baselines import reference_picks
+from analysis.predict.candidates import Candidates, candidates
+from analysis.predict.picks import Picks, check_picks, make_pick, picks_from_json
+from analysis.predict.rules import (
     MACS_RATIO,
     RULES,
     best_candidate,

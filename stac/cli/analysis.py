@@ -18,7 +18,7 @@ from stacnet.spec import NetworkSpec
 if TYPE_CHECKING:
     from analysis.comparison import Comparison
     from analysis.look.classmap import ClassRepMap
-    from analysis.picks import Picks
+    from analysis.predict.picks import Picks
 
 
 def run(command: c.Demo | c.ClassRepSim | c.Compare | c.Report | c.Replay) -> int:
@@ -57,7 +57,7 @@ def _demo(command: c.Demo) -> None:
 
 def _looked(store: Store, *, images: int) -> "tuple[ClassRepMap, Picks]":
     with Waiting("looking at the vanilla networks") as waiting:
-        from analysis.predict import predict
+        from analysis.predict.predict import predict
 
         return predict(store, images=images, tell=waiting.tell)
 
@@ -71,7 +71,7 @@ def _report(folders: list[str], out: str | Path | None) -> str:
 
 def _train_missing(store: Store) -> int | None:
     """Train the vanilla network if the study has not; the exit code if that did not succeed."""
-    from analysis.predict import NoVanillaError, vanilla_networks
+    from analysis.predict.predict import NoVanillaError, vanilla_networks
     from stac.cli.vanilla import train_vanilla
 
     try:

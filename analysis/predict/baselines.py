@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from analysis.candidates import Candidates
-from analysis.picks import Pick, make_pick
-from analysis.proxies import PROXIES, Proxy, proxy_score
+from analysis.predict.candidates import Candidates
+from analysis.predict.picks import Pick, make_pick
+from analysis.predict.proxies import PROXIES, Proxy, proxy_score
 from stacnet.data.augment import Scaling
 from stacnet.data.images import Splits
 from stacnet.resnet import build

@@ -8,15 +8,15 @@ from itertools import count
 import torch
 from torch import nn
 
-from analysis.baselines import baseline_picks
-from analysis.candidates import Candidates, candidates
 from analysis.look.classmap import ClassRepMap, Place
 from analysis.look.classrepsim import Estimator, ProbeSet
 from analysis.look.controls import map_with_controls
 from analysis.look.probeset import probe_set
-from analysis.mapfile import map_to_parquet
-from analysis.picks import Family, Pick, Picks, make_pick
-from analysis.rules import RULES, rule_scores
+from analysis.predict.baselines import baseline_picks
+from analysis.predict.candidates import Candidates, candidates
+from analysis.predict.mapfile import map_to_parquet
+from analysis.predict.picks import Family, Pick, Picks, make_pick
+from analysis.predict.rules import RULES, rule_scores
 from analysis.telling import Tell, quietly
 from search.store.rows import study_and_space_id
 from search.store.store import Store

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from analysis.candidates import Candidates
-from analysis.rules import best_candidate
+from analysis.predict.candidates import Candidates
+from analysis.predict.rules import best_candidate
 from search.store.sealed import seal, unseal
 
 Family = Literal["rule", "control", "map", "reference", "cost", "proxy", "training"]

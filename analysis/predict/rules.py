@@ -12,9 +12,9 @@ from typing import assert_never, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.candidates import Candidates
 from analysis.look.classmap import ClassRepMap, Reading
 from analysis.look.classrepsim import Estimator
+from analysis.predict.candidates import Candidates
 from search.study.study import RuleName
 from stacnet.cost import cost
 

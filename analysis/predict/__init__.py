@@ -1,0 +1,1 @@
+"""From a map to a pick: rules, baselines, and what they cost."""
