@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from analysis.comparison import Comparison
 from analysis.facts import StudyFacts
+from analysis.judge.comparison import Comparison
 from analysis.sentences import count_seeds
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from analysis.compare import compare
-from analysis.comparison import Comparison, plain
 from analysis.curves import Curve, learning_curves
+from analysis.judge.compare import compare
+from analysis.judge.comparison import Comparison, plain
 from analysis.look.classmap import ClassRepMap
 from analysis.predict.mapfile import map_from_parquet
 from analysis.replay import Replay
@@ -76,7 +76,7 @@ def gather(store: Store, *, picks_file: str | None = None, allow_leak: bool = Fa
     """All facts about a study, finished or not.
 
     Args:
-        picks_file, allow_leak: see analysis.compare.
+        picks_file, allow_leak: see analysis.judge.compare.
 
     Raises:
         ValueError: the folder holds no study, or a file in it does not fit.

@@ -7,9 +7,9 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.agreement import Interval
-from analysis.comparison import Comparison
 from analysis.figures import BLUE, GREEN, GREY, ORANGE, RED, SKY, STYLE, new_figure, quiet_grid
+from analysis.judge.agreement import Interval
+from analysis.judge.comparison import Comparison
 
 FAMILY_COLOUR = {
     "rule": BLUE,

@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from analysis.compare import compare
-from analysis.comparison import Comparison
+from analysis.judge.compare import compare
+from analysis.judge.comparison import Comparison
 from analysis.replay import Replay, Step, simulate, summarise
 from analysis.tabulated import Tabulated, tabulated
 from analysis.telling import Tell, counted, quietly

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 
 from analysis import sentences
 from analysis.checklist import checklist
-from analysis.comparison import Comparison
 from analysis.curves import draw_curves
 from analysis.facts import StudyFacts, gather
 from analysis.figure_replay import draw_replays
@@ -26,6 +25,7 @@ from analysis.figures_study import (
     frontier_facts,
     ranking_facts,
 )
+from analysis.judge.comparison import Comparison
 from analysis.predict.rules import MEANING
 from analysis.tables import flat, table_rows, to_csv
 from search.store.store import Store

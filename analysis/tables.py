@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.comparison import Comparison, Judged
+from analysis.judge.comparison import Comparison, Judged
 from analysis.sentences import percent, scales_text
 
 

@@ -6,11 +6,11 @@ from functools import cached_property
 
 import numpy as np
 
-from analysis.agreement import mean_over_seeds
-from analysis.bench import split_seeds
+from analysis.judge.agreement import mean_over_seeds
+from analysis.judge.bench import split_seeds
+from analysis.judge.results import COLUMNS, Results, results_from_table
 from analysis.predict.candidates import Candidates, candidates
 from analysis.replay import Trial
-from analysis.results import COLUMNS, Results, results_from_table
 from search.drive.plan import known_cells
 from search.store.history import History
 from search.store.manifest import Manifest

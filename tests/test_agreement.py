@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.agreement import (
+from analysis.judge.agreement import (
     effect_size,
     equivalence_p,
     holm,

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 from planted import cells_table, epochs_table, planted_accuracy, planted_store, small_study
 
-from analysis.bench import split_seeds
-from analysis.compare import compare
-from analysis.comparison import Comparison
+from analysis.judge.bench import split_seeds
+from analysis.judge.compare import compare
+from analysis.judge.comparison import Comparison
 from analysis.predict.candidates import Candidates, candidates
 from analysis.predict.picks import Picks, make_pick
 from search.store.rows import study_and_space_id

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from analysis.frontier import Reference, additive_epsilon, frontier, hypervolume, on_frontier
+from analysis.judge.frontier import Reference, additive_epsilon, frontier, hypervolume, on_frontier
 
 # Few distinct values, so that ties and duplicates are common.
 VALUES = st.integers(0, 6).map(float)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from planted import planted_accuracy, planted_store, small_study
 
-from analysis.agreement import trials_to_match
+from analysis.judge.agreement import trials_to_match
 from analysis.predict.candidates import candidates
 from analysis.replay import Trial, simulate, summarise
 from analysis.replays import Simulation, Target, replay, shuffled, stored_replays

@@ -10,12 +10,12 @@ import pytest
 import torch
 from planted import planted_store, small_study
 
-from analysis.agreement import Interval
 from analysis.checklist import checklist
 from analysis.facts import StudyFacts, gather
 from analysis.figures import to_bytes
 from analysis.figures_map import map_facts
 from analysis.figures_study import cost_facts, frontier_facts, ranking_facts
+from analysis.judge.agreement import Interval
 from analysis.predict.predict import predict, vanilla_networks
 from analysis.predict.rules import MEANING, RULES
 from analysis.report import Part, render, report

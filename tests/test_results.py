@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from planted import cells_table, planted_accuracy, planted_store, small_study
 
+from analysis.judge.results import results_from_table
 from analysis.predict.candidates import Candidates, candidates
-from analysis.results import results_from_table
 from search.store.store import Store
 from search.study.study import Study
 

@@ -53,7 +53,7 @@ def test_no_source_defers_annotations(path: Path) -> None:
         ("stac.cli.commands", {"torch", "ray", "matplotlib", "numpy", "pyarrow", "optuna"}),
         ("stac.cli.studies", {"torch", "ray", "pyarrow", "optuna", "pydantic", "sklearn"}),
         ("search.store.store", {"ray", "optuna", "matplotlib"}),
-        ("analysis.compare", {"ray", "optuna"}),
+        ("analysis.judge.compare", {"ray", "optuna"}),
         ("analysis.look.classrepsim", {"ray", "optuna"}),
     ],
 )

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from analysis.agreement import Interval, equivalence_p, mean_interval, paired_sd, tau, tau_p
-from analysis.verdict import Evidence, verdict
+from analysis.judge.agreement import Interval, equivalence_p, mean_interval, paired_sd, tau, tau_p
+from analysis.judge.verdict import Evidence, verdict
 
 NAN = float("nan")
 

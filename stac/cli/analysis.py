@@ -16,7 +16,7 @@ from stac.cli.waiting import Waiting
 from stacnet.spec import NetworkSpec
 
 if TYPE_CHECKING:
-    from analysis.comparison import Comparison
+    from analysis.judge.comparison import Comparison
     from analysis.look.classmap import ClassRepMap
     from analysis.predict.picks import Picks
 
@@ -132,8 +132,8 @@ def _map_table(chart: "ClassRepMap") -> Table:
 def _compare(command: c.Compare) -> None:
     store = Store(command.folder)
     with Waiting("comparing the picks with what was searched"):
-        from analysis.compare import compare
         from analysis.facts import gather
+        from analysis.judge.compare import compare
         from analysis.sentences import answer, cost_sentence, place_sentence
 
         comparison = compare(store, picks_file=command.picks)

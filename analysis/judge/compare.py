@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from analysis.agreement import holm, noise_ceiling
-from analysis.bench import Bench, make_bench, split_seeds
-from analysis.comparison import Cloud, Comparison, Contrast, Costs, Judged, RandomPick
-from analysis.judge import judge
+from analysis.judge.agreement import holm, noise_ceiling
+from analysis.judge.bench import Bench, make_bench, split_seeds
+from analysis.judge.comparison import Cloud, Comparison, Contrast, Costs, Judged, RandomPick
+from analysis.judge.judge import judge
+from analysis.judge.results import COLUMNS, Results, results_from_table
+from analysis.judge.trained import training_picks
 from analysis.predict.candidates import Candidates, candidates
 from analysis.predict.picks import Pick, Picks, check_picks, picks_from_json
-from analysis.results import COLUMNS, Results, results_from_table
-from analysis.trained import training_picks
 from search.store.rows import study_and_space_id
 from search.store.store import Store
 from search.study.study import Exhaustive, Study

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from analysis.agreement import Interval
+from analysis.judge.agreement import Interval
 
 Ranking = Literal["predicts", "no better than chance", "misleads", "undecided"]
 Choice = Literal["competitive", "worse", "undecided"]

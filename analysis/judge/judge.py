@@ -6,13 +6,13 @@ Shapes: N networks, B and A seeds of either side, M random maps.
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import agreement
-from analysis.agreement import Interval
-from analysis.bench import Bench
-from analysis.comparison import Contrast, Judged, Verdict
-from analysis.frontier import Reference, additive_epsilon, frontier, hypervolume
+from analysis.judge.agreement import Interval
+from analysis.judge.bench import Bench
+from analysis.judge.comparison import Contrast, Judged, Verdict
+from analysis.judge.frontier import Reference, additive_epsilon, frontier, hypervolume
+from analysis.judge.judge import agreement
+from analysis.judge.verdict import Evidence, verdict
 from analysis.predict.picks import Pick
-from analysis.verdict import Evidence, verdict
 
 Floats = NDArray[np.float64]
 TOP = 0.1  # share of networks whose overlap is counted

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from analysis.bench import Bench
+from analysis.judge.bench import Bench
+from analysis.judge.results import Results
 from analysis.predict.candidates import Candidates
 from analysis.predict.picks import Pick, make_pick
-from analysis.results import Results
 
 
 def training_picks(

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from analysis.agreement import Interval, seeds_needed
-from analysis.comparison import Choice, Ranking, Verdict
+from analysis.judge.agreement import Interval, seeds_needed
+from analysis.judge.comparison import Choice, Ranking, Verdict
 
 ALPHA = 0.025  # of the ranking: two-sided, so a useless predictor is called so in 97.5 % of studies
 EQUIVALENT = 0.05  # of the choice

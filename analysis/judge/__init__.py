@@ -1,0 +1,1 @@
+"""A pick against the truth of a search: estimates, tests, verdicts."""
