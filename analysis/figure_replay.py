@@ -15,7 +15,7 @@ from analysis.figures import (
     quiet_grid,
     whole_numbers,
 )
-from analysis.replay import Replay
+from analysis.replay.simulate import Replay
 
 COLOURS = (GREY, ORANGE, GREEN, RED, SKY, "black")
 

@@ -6,9 +6,9 @@ from planted import planted_accuracy, planted_store, small_study
 
 from analysis.judge.agreement import trials_to_match
 from analysis.predict.candidates import candidates
-from analysis.replay import Trial, simulate, summarise
-from analysis.replays import Simulation, Target, replay, shuffled, stored_replays
-from analysis.tabulated import tabulated
+from analysis.replay.replays import Simulation, Target, replay, shuffled, stored_replays
+from analysis.replay.simulate import Trial, simulate, summarise
+from analysis.replay.table import tabulated
 from search.sampling.pruner import Never
 from search.sampling.strategy import Listed
 from search.study.cells import Cell

@@ -170,7 +170,7 @@ def _ranking_table(comparison: "Comparison") -> Table:
 
 def _replay(command: c.Replay) -> None:
     with Waiting("reading the study's results") as waiting:
-        from analysis.replays import Simulation, replay_study
+        from analysis.replay.replays import Simulation, replay_study
 
         plan = Simulation(
             runs=command.runs,

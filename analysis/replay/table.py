@@ -10,7 +10,7 @@ from analysis.judge.agreement import mean_over_seeds
 from analysis.judge.bench import split_seeds
 from analysis.judge.results import COLUMNS, Results, results_from_table
 from analysis.predict.candidates import Candidates, candidates
-from analysis.replay import Trial
+from analysis.replay.simulate import Trial
 from search.drive.plan import known_cells
 from search.store.history import History
 from search.store.manifest import Manifest

@@ -12,8 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from analysis.judge.compare import compare
 from analysis.judge.comparison import Comparison
-from analysis.replay import Replay, Step, simulate, summarise
-from analysis.tabulated import Tabulated, tabulated
+from analysis.replay.simulate import Replay, Step, simulate, summarise
+from analysis.replay.table import Tabulated, tabulated
 from analysis.telling import Tell, counted, quietly
 from search.drive.signals import end_with_parent
 from search.errors import StoreError

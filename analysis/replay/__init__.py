@@ -1,0 +1,1 @@
+"""What other searches would have found in the same table."""
