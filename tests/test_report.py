@@ -10,17 +10,17 @@ import pytest
 import torch
 from planted import planted_store, small_study
 
-from analysis.checklist import checklist
-from analysis.facts import StudyFacts, gather
-from analysis.figures import to_bytes
-from analysis.figures_map import map_facts
-from analysis.figures_study import cost_facts, frontier_facts, ranking_facts
 from analysis.judge.agreement import Interval
 from analysis.predict.predict import predict, vanilla_networks
 from analysis.predict.rules import MEANING, RULES
-from analysis.report import Part, render, report
-from analysis.sentences import answer, data_sentence, points, seconds
-from analysis.tables import table_rows
+from analysis.report.checklist import checklist
+from analysis.report.facts import StudyFacts, gather
+from analysis.report.figures import to_bytes
+from analysis.report.figures_map import map_facts
+from analysis.report.figures_study import cost_facts, frontier_facts, ranking_facts
+from analysis.report.report import Part, render, report
+from analysis.report.sentences import answer, data_sentence, points, seconds
+from analysis.report.tables import table_rows
 from search.store.store import Store
 from stacnet.protocol import Digits
 

@@ -64,7 +64,7 @@ def _looked(store: Store, *, images: int) -> "tuple[ClassRepMap, Picks]":
 
 def _report(folders: list[str], out: str | Path | None) -> str:
     with Waiting("writing the report"):
-        from analysis.report import report
+        from analysis.report.report import report
 
         return report(folders, out)
 
@@ -132,9 +132,9 @@ def _map_table(chart: "ClassRepMap") -> Table:
 def _compare(command: c.Compare) -> None:
     store = Store(command.folder)
     with Waiting("comparing the picks with what was searched"):
-        from analysis.facts import gather
         from analysis.judge.compare import compare
-        from analysis.sentences import answer, cost_sentence, place_sentence
+        from analysis.report.facts import gather
+        from analysis.report.sentences import answer, cost_sentence, place_sentence
 
         comparison = compare(store, picks_file=command.picks)
         facts = gather(store, picks_file=command.picks) if command.json else None
@@ -153,7 +153,7 @@ def _compare(command: c.Compare) -> None:
 
 
 def _ranking_table(comparison: "Comparison") -> Table:
-    from analysis.sentences import percent, scales_text
+    from analysis.report.sentences import percent, scales_text
 
     table = Table("predictor", "picks", "accuracy", "regret", "percentile", "tau", box=None)
     for judged in comparison.judged:

@@ -128,8 +128,8 @@ def _advance(attempt: CellRun, *, num_epochs: int) -> str:
 
 def _tell(store: Store, study: Study, status: str) -> int:
     """Print how it ended, and draw the curve; the exit code."""
-    from analysis.curves import draw_curves, learning_curves
-    from analysis.figures import to_bytes
+    from analysis.report.curves import draw_curves, learning_curves
+    from analysis.report.figures import to_bytes
 
     network_id = study.space.spec(0).network_id
     curves = learning_curves(store.epochs(), {"network": network_id})

@@ -3,7 +3,8 @@
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from analysis.figures import (
+from analysis.replay.simulate import Replay
+from analysis.report.figures import (
     BLUE,
     GREEN,
     GREY,
@@ -15,7 +16,6 @@ from analysis.figures import (
     quiet_grid,
     whole_numbers,
 )
-from analysis.replay.simulate import Replay
 
 COLOURS = (GREY, ORANGE, GREEN, RED, SKY, "black")
 

@@ -10,14 +10,15 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from analysis import sentences
-from analysis.checklist import checklist
-from analysis.curves import draw_curves
-from analysis.facts import StudyFacts, gather
-from analysis.figure_replay import draw_replays
-from analysis.figures import to_bytes
-from analysis.figures_map import draw_map, map_facts
-from analysis.figures_study import (
+from analysis.judge.comparison import Comparison
+from analysis.predict.rules import MEANING
+from analysis.report.checklist import checklist
+from analysis.report.curves import draw_curves
+from analysis.report.facts import StudyFacts, gather
+from analysis.report.figure_replay import draw_replays
+from analysis.report.figures import to_bytes
+from analysis.report.figures_map import draw_map, map_facts
+from analysis.report.figures_study import (
     cost_facts,
     draw_costs,
     draw_frontier,
@@ -25,9 +26,8 @@ from analysis.figures_study import (
     frontier_facts,
     ranking_facts,
 )
-from analysis.judge.comparison import Comparison
-from analysis.predict.rules import MEANING
-from analysis.tables import flat, table_rows, to_csv
+from analysis.report.report import sentences
+from analysis.report.tables import flat, table_rows, to_csv
 from search.store.store import Store
 
 TITLE = "Where should attention go?"
@@ -92,7 +92,7 @@ def render(parts: Sequence[Part], *, title: str = TITLE) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.globals |= {"words": sentences, "checklist": checklist, "table_rows": table_rows}
     environment.filters["inline"] = _inline
-    template = environment.from_string(files("analysis").joinpath("report.html").read_text())
+    template = environment.from_string(files("analysis.report").joinpath("report.html").read_text())
     return template.render(title=title, parts=parts, rules=MEANING)
 
 

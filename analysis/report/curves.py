@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from analysis.figures import BLUE, GREY, RED, STYLE, new_figure, quiet_grid, whole_numbers
+from analysis.report.figures import BLUE, GREY, RED, STYLE, new_figure, quiet_grid, whole_numbers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,8 @@
 """The words of a report: the answer in two sentences, what it cost, and the checklist."""
 
-from analysis.facts import StudyFacts
 from analysis.judge.agreement import Interval
 from analysis.judge.comparison import Comparison, Judged, Network
+from analysis.report.facts import StudyFacts
 from stacnet.protocol import Digits, ScaleSignal
 
 

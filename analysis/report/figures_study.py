@@ -7,9 +7,19 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures import BLUE, GREEN, GREY, ORANGE, RED, SKY, STYLE, new_figure, quiet_grid
 from analysis.judge.agreement import Interval
 from analysis.judge.comparison import Comparison
+from analysis.report.figures import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    RED,
+    SKY,
+    STYLE,
+    new_figure,
+    quiet_grid,
+)
 
 FAMILY_COLOUR = {
     "rule": BLUE,

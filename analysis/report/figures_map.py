@@ -8,8 +8,8 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures import STYLE, new_figure
 from analysis.look.classmap import ClassRepMap, Reading
+from analysis.report.figures import STYLE, new_figure
 
 
 class Cell(NamedTuple):

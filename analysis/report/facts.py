@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from analysis.curves import Curve, learning_curves
 from analysis.judge.compare import compare
 from analysis.judge.comparison import Comparison, plain
 from analysis.look.classmap import ClassRepMap
 from analysis.predict.mapfile import map_from_parquet
 from analysis.replay.replays import report_replays
 from analysis.replay.simulate import Replay
+from analysis.report.curves import Curve, learning_curves
 from search.errors import StoreError
 from search.store.rows import study_and_space_id
 from search.store.store import Store

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.judge.comparison import Comparison, Judged
-from analysis.sentences import percent, scales_text
+from analysis.report.sentences import percent, scales_text
 
 
 @dataclass(frozen=True, kw_only=True)

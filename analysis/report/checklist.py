@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from analysis.facts import StudyFacts
 from analysis.judge.comparison import Comparison
-from analysis.sentences import count_seeds
+from analysis.report.facts import StudyFacts
+from analysis.report.sentences import count_seeds
 
 
 @dataclass(frozen=True, kw_only=True)

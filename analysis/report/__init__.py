@@ -1,0 +1,1 @@
+"""What is said: facts, sentences, tables, pictures."""
