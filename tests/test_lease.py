@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from search.errors import LeaseError
+from search.store import lease as module
 from search.store.lease import Lease, is_dead_here, read_beat
 from search.store.storage import Storage
-from search.store.store import lease as module
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import damaging as d
 import pytest
 
 from search.errors import LeaseError, StoreError
+from search.store import repair as module
 from search.store.check import check
 from search.store.extras import read_extras
 from search.store.history import History
@@ -18,7 +19,6 @@ from search.store.part import single
 from search.store.repair import repair
 from search.store.status import status
 from search.store.store import Store
-from search.store.store import repair as module
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from search.cluster.cluster import on_head, runs
+from search.cluster import on_head, runs
 from search.cluster.runs import Run
 from search.errors import ClusterError
 from stac.cli.cluster import on_cluster

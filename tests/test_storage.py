@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from search.errors import StorageError, UnreadableError
+from search.store import storage as module
 from search.store.storage import Storage
-from search.store.store import storage as module
 
 
 @pytest.fixture

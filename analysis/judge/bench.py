@@ -10,10 +10,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.judge import agreement
 from analysis.judge.agreement import mean_interval, mean_over_seeds
 from analysis.judge.comparison import Contrast, Front, Network
 from analysis.judge.frontier import Reference, frontier, hypervolume
-from analysis.judge.judge import agreement
 from analysis.judge.results import Results
 from analysis.predict.candidates import Candidates
 from search.study.study import Study

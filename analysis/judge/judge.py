@@ -6,11 +6,11 @@ Shapes: N networks, B and A seeds of either side, M random maps.
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.judge import agreement
 from analysis.judge.agreement import Interval
 from analysis.judge.bench import Bench
 from analysis.judge.comparison import Contrast, Judged, Verdict
 from analysis.judge.frontier import Reference, additive_epsilon, frontier, hypervolume
-from analysis.judge.judge import agreement
 from analysis.judge.verdict import Evidence, verdict
 from analysis.predict.picks import Pick
 

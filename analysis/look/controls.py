@@ -1,6 +1,6 @@
 """The controls that are always computed beside the map: untrained network, pixels, permuted labels.
 
-Permuted labels and permuted layout come out of the trained network's own look (analysis.look.mapping);
+Permuted labels and permuted layout come out of the trained network's own look (mapping.py);
 the other two need a look of their own, made here. In a prototype the untrained network gave almost
 the same map: a claim about learning needs trained minus untrained.
 """

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from analysis.judge.comparison import Comparison
 from analysis.predict.rules import MEANING
+from analysis.report import sentences
 from analysis.report.checklist import checklist
 from analysis.report.curves import draw_curves
 from analysis.report.facts import StudyFacts, gather
@@ -26,7 +27,6 @@ from analysis.report.figures_study import (
     frontier_facts,
     ranking_facts,
 )
-from analysis.report.report import sentences
 from analysis.report.tables import flat, table_rows, to_csv
 from search.store.store import Store
 

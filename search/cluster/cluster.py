@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from search.cluster.cluster import aws
+from search.cluster import aws
 from search.cluster.cluster_file import NO_SSH, Cluster, read_cluster, show, ssh
 from search.cluster.snapshot import export, make_token
 from search.errors import ClusterError

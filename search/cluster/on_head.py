@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from search.cluster.cluster import runs
+from search.cluster import runs
 from search.errors import ClusterError
 
 POLL_S = 1.0

@@ -21,9 +21,7 @@ from stacnet.protocol import Protocol
 
 SamplerName = Literal["random", "qmc", "tpe", "gp", "nsga2", "cmaes"]
 Metric = Literal["val_acc", "val_loss", "macs", "params", "latency_s"]
-RuleName = Literal[
-    "R1", "R2", "R3", "R4", "R5", "R2+R5", "R6", "R7"
-]  # see analysis/predict/rules.py
+RuleName = Literal["R1", "R2", "R3", "R4", "R5", "R2+R5", "R6", "R7"]  # analysis/predict
 Seeds = Annotated[
     tuple[Seed, ...],
     Rule(

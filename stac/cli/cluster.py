@@ -5,7 +5,7 @@ import shlex
 import sys
 from typing import assert_never
 
-from search.cluster.cluster import cluster, cluster_runs
+from search.cluster import cluster, cluster_runs
 from stac.cli import cluster_commands as c
 from stac.cli.commands import Command
 from stac.cli.study_commands import RunOptions
