@@ -11,7 +11,8 @@ settings.load_profile("suite")
 torch.set_num_threads(1)
 os.environ.update(RAY_worker_niceness="0")  # or trials starve beside the other test process
 
-LONGEST = ("test_cluster", "test_kill", "test_run", "test_s3")  # begun first: the rest fills gaps
+# Begun first, and the rest fills gaps.
+LONGEST = ("test_cluster", "test_kill", "test_stop", "test_run", "test_s3", "test_takeover")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -49,7 +49,7 @@ def slow() -> Study:
 
 def steady() -> Study:
     """The same cells, of some seconds each."""
-    return replace(slow(), name="steady", protocol=cheap(epochs=120).protocol)
+    return replace(slow(), name="steady", protocol=cheap(epochs=60).protocol)
 
 
 def racing() -> Study:
