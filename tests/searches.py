@@ -146,8 +146,12 @@ class Driver:
             time.sleep(0.2)
 
     def finish(self, *, timeout_s: float = 240) -> int:
-        """Wait for its end; the exit code."""
-        return self.process.wait(timeout_s)
+        """Wait for its end; the exit code. A driver that does not end is killed, for the others."""
+        try:
+            return self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill_all()
+            raise
 
 
 def descendants(pid: int) -> list[int]:
