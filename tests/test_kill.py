@@ -87,7 +87,7 @@ def test_a_killed_sampled_search_goes_on_with_other_networks(tmp_path: Path) -> 
     driver.kill_all()
     before = set(Store(out).cells(["network_id"])["network_id"].to_pylist())
     driver = Driver(out, "racing")
-    assert driver.finish(timeout_s=120) == 0, driver.log.read_text()
+    assert driver.finish() == 0, driver.log.read_text()
     store = Store(out)
     assert check(store) == []
     rows = store.cells().to_pylist()
