@@ -55,7 +55,7 @@ demo: setup
 	$(BIN)/stac demo --out out/demo
 
 test: setup
-	$(BIN)/pytest -m "not long" -n 2 --dist loadfile --no-loadscope-reorder --durations=15
+	$(BIN)/pytest -m "not long" -n 3 --dist loadfile --no-loadscope-reorder --durations=15
 
 test-long: setup
 	$(BIN)/pytest --timeout=3600

@@ -15,9 +15,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from analysis.judge import judge
 from analysis.judge.bench import Bench
 from analysis.judge.frontier import frontier
+from analysis.judge.judge import judge
 from analysis.judge.results import Results, results_from_table
 from analysis.predict.picks import Pick
 

@@ -40,9 +40,9 @@ class Story:
     joined: str = ""
     head_sent_bytes: int = 0
     faults: list[str] = field(default_factory=list)
-    faults_without: list[str] = field(default_factory=list)
     faults_without_token: list[str] = field(default_factory=list)
     intruder: str = ""
+    doctor: str = ""
     status: dict[str, Any] = field(default_factory=dict)
     second_up: str = ""
     plain_ray_up: str = ""
@@ -135,9 +135,9 @@ class Teller:
         two.run("cp ~/stacnet/COMMIT /tmp && echo another > ~/stacnet/COMMIT")
         story.faults = preflight(self.head, "/tmp/study faulty")
         two.run("cp /tmp/COMMIT ~/stacnet/COMMIT")
-        story.faults_without = preflight(self.head, "/mnt/shared/study")
         story.faults_without_token = preflight(two, "/mnt/shared/study", before=without_token)
-        self.submit("doctor --study /mnt/shared/study.py:cells --out /mnt/shared/study")
+        asked = "doctor --study /mnt/shared/study.py:cells --out /mnt/shared/study"
+        story.doctor = self.submit(asked)
 
     def search(self) -> None:
         """Until both machines have finished cells."""

@@ -48,7 +48,7 @@ def slow() -> Study:
 
 def steady() -> Study:
     """The same cells, of some seconds each."""
-    return replace(slow(), name="steady", protocol=cheap(epochs=120).protocol)
+    return replace(slow(), name="steady", protocol=cheap(epochs=60).protocol)
 
 
 def racing() -> Study:
@@ -115,7 +115,7 @@ class Driver:
         for pid in (self.process.pid, *descendants(self.process.pid)):
             _kill(pid, number)
 
-    def wait_for_cells(self, number: int, *, timeout_s: float = 120) -> None:
+    def wait_for_cells(self, number: int, *, timeout_s: float = 600) -> None:
         """Until so many cells are stored, or the driver has ended."""
         deadline = time.monotonic() + timeout_s
         while self.process.poll() is None and time.monotonic() < deadline:
@@ -123,7 +123,7 @@ class Driver:
                 return
             time.sleep(0.02)
 
-    def wait_for_work(self, *, cells: int = 1, timeout_s: float = 120) -> None:
+    def wait_for_work(self, *, cells: int = 1, timeout_s: float = 600) -> None:
         """Until its lease says that workers have so many cells."""
         deadline = time.monotonic() + timeout_s
         while self.process.poll() is None and time.monotonic() < deadline:
@@ -132,7 +132,7 @@ class Driver:
                 return
             time.sleep(0.05)
 
-    def wait_for_training(self, *, cpu_s: float = 5.0, timeout_s: float = 200) -> None:
+    def wait_for_training(self, *, cpu_s: float = 5.0, timeout_s: float = 600) -> None:
         """Until each worker that holds a cell has worked on after it loaded its libraries."""
         ticks = os.sysconf("SC_CLK_TCK")
         deadline = time.monotonic() + timeout_s
@@ -144,9 +144,13 @@ class Driver:
                 return
             time.sleep(0.2)
 
-    def finish(self, *, timeout_s: float = 240) -> int:
-        """Wait for its end; the exit code."""
-        return self.process.wait(timeout_s)
+    def finish(self, *, timeout_s: float = 600) -> int:
+        """Wait for its end; the exit code. A driver that does not end is killed, for the others."""
+        try:
+            return self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill_all()
+            raise
 
 
 def descendants(pid: int) -> list[int]:

@@ -1,6 +1,7 @@
 """The house's rules that a machine can check."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -76,3 +77,16 @@ def test_no_tracked_file_names_an_index_or_a_machine() -> None:
     for name in listing.stdout.split():
         assert INDEX not in (ROOT / name).read_bytes(), name
         assert not name.endswith(("uv.lock", "poetry.lock"))
+
+
+def test_every_test_that_holds_a_promise_exists() -> None:
+    """The table has `test_file: the sentence of a test; that of another`, dots where it is cut."""
+    table = (ROOT / "docs" / "reliability.md").read_text().partition("## Faults injected")[0]
+    rows = [line.split("|")[3] for line in table.splitlines() if line.startswith("| ")]
+    file = Path()
+    for named in "; ".join(rows[1:]).split("; "):
+        first, _, rest = named.strip().partition(":")
+        if first.startswith("test_"):
+            file, named = ROOT / "tests" / f"{first}.py", rest
+        sentence = "_".join(re.sub(r"\(.*\)|\.\.\.", "", named).split())
+        assert sentence in file.read_text(), f"{file.name} has no test {sentence}"

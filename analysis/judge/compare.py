@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from analysis.judge import judge
 from analysis.judge.agreement import holm, noise_ceiling
 from analysis.judge.bench import Bench, make_bench, split_seeds
 from analysis.judge.comparison import Cloud, Comparison, Contrast, Costs, Judged, RandomPick
+from analysis.judge.judge import judge
 from analysis.judge.results import COLUMNS, Results, results_from_table
 from analysis.judge.trained import training_picks
 from analysis.predict.candidates import Candidates, candidates

@@ -57,14 +57,14 @@ def _demo(command: c.Demo) -> None:
 
 def _looked(store: Store, *, images: int) -> "tuple[ClassRepMap, Picks]":
     with Waiting("looking at the vanilla networks") as waiting:
-        from analysis.predict import predict
+        from analysis.predict.predict import predict
 
         return predict(store, images=images, tell=waiting.tell)
 
 
 def _report(folders: list[str], out: str | Path | None) -> str:
     with Waiting("writing the report"):
-        from analysis.report import report
+        from analysis.report.report import report
 
         return report(folders, out)
 
