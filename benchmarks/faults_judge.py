@@ -8,8 +8,9 @@ from pathlib import Path
 from fault_kinds import Driver, descendants, left_over  # pyright: ignore[reportAttributeAccessIssue]
 
 from search.store.check import check
+from search.store.part import KEY
 from search.store.schema import DETERMINISTIC_CELLS, DETERMINISTIC_EPOCHS
-from search.store.store import KEY, Store
+from search.store.store import Store
 from search.study.cells import OWN_FAULTS
 
 CELLS = {"marathon": 27, "racing": 16, "halving": 20}

@@ -19,7 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from search.store.history import History
+from search.store.history import read_history
 from search.store.manifest import load_or_make
 from search.store.rows import Effort, cell_row
 from search.store.schema import CELLS
@@ -120,7 +120,7 @@ def stored(cells: int) -> None:
         now = status(store)
         print(f"status of {now.complete} cells: {time.perf_counter() - began:.2f} s")
         began = time.perf_counter()
-        History(store, store.study())
+        read_history(store, store.study())
         load_or_make(store.storage, store.study())
         print(f"what a resume reads: {time.perf_counter() - began:.2f} s")
         _timed("--resume", out, "resume to the first trial")

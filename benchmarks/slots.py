@@ -19,12 +19,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from search.drive.driver import Desk
-from search.drive.ledger import Ledger
-from search.drive.plan import make_plan
+from search.drive.plan import make_ledger, make_plan
 from search.sampling.pruner import Never
-from search.store.history import History
 from search.store.lease import Clock, Lease
 from search.store.manifest import load_or_make
+from search.store.past import past_of_run
 from search.store.store import Store
 from search.study.space import Scale, Space
 from search.study.study import Exhaustive, Finalists, Sampled, SamplerName, Study
@@ -138,9 +137,8 @@ def simulated(load: Load) -> str:
         store.begin(asked)
         if load.kind == "exhaustive":
             load_or_make(store.storage, asked)
-        history, lease = History(store, asked), Lease(store.storage, clock=clock)
-        plan = make_plan(store, asked, history)
-        ledger = Ledger(asked, plan.strategy, history=history, begun=[], lease=lease.owner)
+        past, lease = past_of_run(store), Lease(store.storage, clock=clock)
+        ledger = make_ledger(past, make_plan(past), lease=lease.owner)
         desk = Desk(
             store=store, study=asked, ledger=ledger, lease=lease, pruner=Never(), watchers=[]
         )

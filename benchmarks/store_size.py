@@ -130,7 +130,7 @@ def step(name: str, out: str) -> None:
     """One thing that is measured; prints what it found and the memory."""
     from search.store.check import check
     from search.store.compact import merge_all
-    from search.store.history import History
+    from search.store.history import read_history
     from search.store.status import status
 
     store, found = Store(out), 0
@@ -140,7 +140,7 @@ def step(name: str, out: str) -> None:
         case "check":
             found = len(check(store))
         case "read":
-            found = len(History(store, store.study()).records)
+            found = len(read_history(store, store.study()).records)
         case "compact":
             merge_all(store)
             found = len(store.part_names("cells")) + len(store.part_names("epochs"))

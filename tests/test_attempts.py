@@ -12,7 +12,7 @@ import pytest
 from search.store.check import check
 from search.store.compact import BATCH, merge_all, merge_loose
 from search.store.extras import finalist_cells, read_extras
-from search.store.history import History
+from search.store.history import read_history
 from search.store.own import best_network, ranking
 from search.store.part import IDENTITY, single
 from search.store.schema import CELLS, EPOCHS
@@ -68,7 +68,7 @@ def test_a_torn_curve_makes_its_cell_owed_again_and_not_for_ever(
     lost = 3 if merged else 1
     for _ in range(2):
         assert status(store).complete == 3 - lost
-        assert len(History(store, store.study()).final(3)) == 3 - lost
+        assert len(read_history(store, store.study()).final(3)) == 3 - lost
         assert sum("its epochs must be there" in line for line in check(store)) == lost
         merge_all(store)  # must not make it permanent
     path.write_bytes(whole)

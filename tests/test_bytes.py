@@ -14,7 +14,7 @@ import pytest
 from search.errors import StoreError
 from search.store.check import check
 from search.store.compact import merge_all
-from search.store.history import History
+from search.store.history import read_history
 from search.store.parts import read_all
 from search.store.schema import CELLS, EPOCHS
 from search.store.sealed import seal, to_parquet, unseal
@@ -79,7 +79,7 @@ def test_foreign_files_are_left_out_named_and_never_merged_or_deleted(
     assert store.cells().to_pylist() == rows
     assert status(store).complete == len(rows)
     assert status(store).damaged >= 7
-    assert len(History(store, store.study()).final(3)) == len(rows)
+    assert len(read_history(store, store.study()).final(3)) == len(rows)
     broken = "\n".join(check(store))
     assert [name for name in names if f"{table}/{name}" not in broken] == []
     merge_all(store)

@@ -12,16 +12,18 @@ from world import Driver, Time
 from search.drive.cellrun import CellRun
 from search.drive.driver import Desk
 from search.drive.ledger import Ledger
-from search.drive.plan import make_plan
+from search.drive.plan import make_ledger, make_plan
 from search.errors import LeaseError, StudyError
 from search.sampling.pruner import Never
 from search.sampling.sampler import AskTell
 from search.sampling.strategy import Answer
-from search.store.history import History
+from search.store.history import read_history
 from search.store.lease import FILE, Lease, read_beat
 from search.store.losses import Loss
 from search.store.manifest import load_or_make
-from search.store.store import KEY, Store
+from search.store.part import KEY
+from search.store.past import past_of_run
+from search.store.store import Store
 from search.study.cells import Cell, Job, Outcome
 from search.study.study import Resources, Sampled, Study
 
@@ -34,9 +36,8 @@ def desk(path: Path, study: Study) -> Desk:
     """Over an empty store, with a lease whose heart does not beat."""
     store = Store(path)
     store.begin(study)
-    lease, history = Lease(store.storage, clock=Time()), History(store, study)
-    plan = make_plan(store, study, history)
-    ledger = Ledger(study, plan.strategy, history=history, begun=[], lease=lease.owner)
+    lease, past = Lease(store.storage, clock=Time()), past_of_run(store)
+    ledger = make_ledger(past, make_plan(past), lease=lease.owner)
     return Desk(store=store, study=study, ledger=ledger, lease=lease, pruner=Never(), watchers=[])
 
 
@@ -105,7 +106,7 @@ def test_a_search_that_waits_for_nobody_is_an_error(tmp_path: Path) -> None:
 
         def tell(self, cell: Cell, outcome: Outcome) -> None: ...
 
-    ledger = Ledger(cheap(), Waiting(), history=History(Store(tmp_path), cheap()), begun=[])
+    ledger = Ledger(cheap(), Waiting(), history=read_history(Store(tmp_path), cheap()), begun=[])
     with pytest.raises(StudyError, match="must have a cell under way, got none"):
         ledger.is_done()
 

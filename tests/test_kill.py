@@ -11,8 +11,9 @@ import pytest
 from searches import Driver
 
 from search.store.check import check
+from search.store.part import KEY
 from search.store.schema import DETERMINISTIC_CELLS, DETERMINISTIC_EPOCHS
-from search.store.store import KEY, Store
+from search.store.store import Store
 
 CELLS = 54
 pytestmark = pytest.mark.timeout(1800)  # a slow machine is no fault here

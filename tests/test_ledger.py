@@ -10,7 +10,7 @@ from search.drive.ledger import Ledger
 from search.sampling.pruner import Halving, Median, make_pruner
 from search.sampling.strategy import Chain, Listed
 from search.store.checkpoints import Checkpoints
-from search.store.history import History
+from search.store.history import History, read_history
 from search.store.storage import Storage
 from search.store.store import Store
 from search.study.cells import Cell, Job
@@ -30,7 +30,7 @@ def cells(num: int, study: Study = GPU) -> list[Cell]:
 @pytest.fixture
 def empty(tmp_path: Path) -> History:
     """No attempts so far."""
-    return History(Store(tmp_path), GPU)
+    return read_history(Store(tmp_path), GPU)
 
 
 def ledger(history: History, num: int = 2) -> Ledger:

@@ -20,7 +20,8 @@ from world import SLOTS, CrashError, Driver, Time, Worker
 
 from search.errors import LeaseError
 from search.store.check import check
-from search.store.store import KEY, Store
+from search.store.part import KEY
+from search.store.store import Store
 from search.study.study import Sampled, Study
 
 SEEDS = (0, 2**61 - 1)  # the same to Python's hash

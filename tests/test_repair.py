@@ -12,7 +12,7 @@ from search.errors import LeaseError, StoreError
 from search.store import repair as module
 from search.store.check import check
 from search.store.extras import read_extras
-from search.store.history import History
+from search.store.history import read_history
 from search.store.lease import Lease
 from search.store.manifest import load
 from search.store.part import single
@@ -49,14 +49,14 @@ def test_a_sound_store_is_left_as_it_is(store: Store) -> None:
 
 
 def test_damaged_parts_are_set_aside_and_their_cells_are_owed(store: Store) -> None:
-    before = len(History(store, store.study()).final(3))
+    before = len(read_history(store, store.study()).final(3))
     cell, curve = f"cells/{store.loose('cells')[0]}", f"epochs/{store.loose('epochs')[1]}"
     left = {name: spoil(store, name) for name in (cell, curve)}
     said = list(repair(store))
     assert all(any(name in line and "set-aside/" in line for line in said) for name in left)
     assert said[-1].startswith("owes 52 cells: stac resume ")
     assert {name: aside(store, name) for name in left} == left
-    assert len(History(store, store.study()).final(3)) == before - 2
+    assert len(read_history(store, store.study()).final(3)) == before - 2
     assert [line for line in check(store) if "stac resume" not in line] == []
 
 

@@ -14,8 +14,9 @@ from search.drive.run import Options, extend, finalists, resume, search
 from search.errors import StudyError
 from search.sampling.export import export_csv, export_optuna
 from search.store.check import check
+from search.store.part import KEY
 from search.store.status import status
-from search.store.store import KEY, Store
+from search.store.store import Store
 from search.study.study import Finalists, Sampled, Study
 
 SMOOTH = Options(progress=False, trainable=Smooth)

@@ -14,14 +14,15 @@ from searches import cheap
 from search.errors import StoreError
 from search.store.check import check
 from search.store.compact import BATCH, merge_all, merge_loose
-from search.store.history import History
+from search.store.history import read_history
 from search.store.losses import Loss, write_lost
 from search.store.manifest import load_or_make
+from search.store.part import KEY
 from search.store.reuse import reuse
 from search.store.rows import Effort, cell_row, epoch_rows
 from search.store.schema import CELLS, EPOCHS, SCHEMA_VERSION
 from search.store.status import status
-from search.store.store import KEY, Store
+from search.store.store import Store
 from search.study.cells import Cell, Job
 from stacnet.protocol import EpochResult
 
@@ -135,7 +136,7 @@ def test_a_torn_part_is_left_out_named_and_owed_again(store: Store) -> None:
     torn = Path(store.address) / "cells" / store.loose("cells")[0]
     torn.write_bytes(torn.read_bytes()[:-20])
     assert store.cells().num_rows == 1
-    assert len(History(store, STUDY).final(3)) == 1
+    assert len(read_history(store, STUDY).final(3)) == 1
     assert any(torn.name in line and "must be whole" in line for line in check(store))
     merge_all(store)
     assert torn.exists()
@@ -206,7 +207,11 @@ def test_reused_cells_count_are_marked_and_cost_nothing(store: Store, tmp_path: 
     assert reuse(target, store, study=other, manifest=manifest, known=set()) == 1
     assert (
         reuse(
-            target, store, study=other, manifest=manifest, known=set(History(target, other).records)
+            target,
+            store,
+            study=other,
+            manifest=manifest,
+            known=set(read_history(target, other).records),
         )
         == 0
     )

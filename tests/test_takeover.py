@@ -8,7 +8,8 @@ import pytest
 from searches import Driver
 
 from search.store.check import check
-from search.store.store import KEY, Store
+from search.store.part import KEY
+from search.store.store import Store
 
 pytestmark = pytest.mark.timeout(1800)  # a slow machine is no fault here
 

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from search.drive.driver import Desk
-from search.drive.ledger import Ledger
-from search.drive.plan import make_plan
+from search.drive.plan import make_ledger, make_plan
 from search.errors import LeaseError, StudyError
 from search.sampling.pruner import Never
 from search.store.compact import merge_all, merge_loose
-from search.store.history import History, begun_cells
 from search.store.lease import Clock, Lease, assert_held
 from search.store.losses import Loss, account_for
+from search.store.past import past_of_run
 from search.store.rows import Effort, cell_row, epoch_rows, now
 from search.store.store import Store
 from search.study.cells import Job
@@ -87,15 +86,11 @@ class Driver:
         self.lease = Lease(self.store.storage, clock=time)
         self.store.begin(study)
         account_for(self.lease, study=study, store=self.store)
-        history = History(self.store, study)
-        plan = make_plan(self.store, study, history)
-        begun = begun_cells(self.store, history, max_attempts=study.max_attempts)
+        past = past_of_run(self.store)
         self.desk = Desk(
             store=self.store,
             study=study,
-            ledger=Ledger(
-                study, plan.strategy, history=history, begun=begun, lease=self.lease.owner
-            ),
+            ledger=make_ledger(past, make_plan(past), lease=self.lease.owner),
             lease=self.lease,
             pruner=Never(),
             watchers=[],

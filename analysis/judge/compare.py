@@ -14,10 +14,11 @@ from analysis.judge.agreement import holm, noise_ceiling
 from analysis.judge.bench import Bench, make_bench, split_seeds
 from analysis.judge.comparison import Cloud, Comparison, Contrast, Costs, Judged, RandomPick
 from analysis.judge.judge import judge
-from analysis.judge.results import COLUMNS, Results, results_from_table
+from analysis.judge.results import Results, results_from_table
 from analysis.judge.trained import training_picks
 from analysis.predict.candidates import Candidates, candidates
 from analysis.predict.picks import Pick, Picks, check_picks, picks_from_json
+from search.store.past import Past, past_of
 from search.store.rows import study_and_space_id
 from search.store.store import Store
 from search.study.study import Exhaustive, Study
@@ -25,35 +26,35 @@ from search.study.study import Exhaustive, Study
 EPOCH_COLUMNS = ("network_id", "protocol_id", "seed", "epoch", "val_acc", "cum_s")
 
 
-def compare(store: Store, *, picks_file: str | None = None, allow_leak: bool = False) -> Comparison:
+def compare(
+    store: Store | Past, *, picks_file: str | None = None, allow_leak: bool = False
+) -> Comparison:
     """Judge the study's picks, and the baselines that training results allow.
 
     Args:
+        store: or a look at it, with which others share what was read.
         picks_file: picks.json; by default the one in the study's folder.
         allow_leak: judge picks that have seen the results, too.
 
     Raises:
         ValueError: no picks, picks of another space, nothing trained, a bad table.
     """
-    study = store.study()
-    among = candidates(study.space)
-    source, picks = read_picks(store, picks_file)
+    past = past_of(store)
+    study, among = past.study, candidates(past.study.space)
+    source, picks = read_picks(past.store, picks_file)
     _, space_id = study_and_space_id(study)
     check_picks(picks, space_id=space_id, among=among, source=source, allow_leak=allow_leak)
     results = results_from_table(
-        store.cells(COLUMNS), protocol_id=study.protocol.protocol_id, known=among.network_ids
+        past.cells, protocol_id=study.protocol.protocol_id, known=among.network_ids
     )
-    spent = store.cells(["device_s"], all_attempts=True)["device_s"]
-    search_s = float(np.nansum(spent.to_numpy()))
-    epochs = store.epochs(EPOCH_COLUMNS)
     return judge_all(
         Material(
             study=study,
             among=among,
             results=results,
             picks=picks,
-            epochs=epochs,
-            search_s=search_s,
+            epochs=past.epochs,
+            search_s=float(np.nansum(past.attempts.table["device_s"].to_numpy())),
         )
     )
 
@@ -84,7 +85,7 @@ class Material:
 
     Args:
         picks: predictions about the networks of `among`.
-        epochs: columns of EPOCH_COLUMNS.
+        epochs: columns of EPOCH_COLUMNS, by cell and epoch.
         search_s: device seconds of all attempts.
     """
 

@@ -5,7 +5,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from multiprocessing import active_children, get_context
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -19,8 +19,9 @@ from search.drive.signals import end_with_parent
 from search.errors import StoreError
 from search.sampling.pruner import Never, make_pruner
 from search.sampling.strategy import Listed
+from search.store.past import Past
 from search.store.store import Store
-from search.study.study import Sampled, SamplerName, Study
+from search.study.study import Sampled, SamplerName
 
 MOST_TRIALS = 200  # of a simulated search
 CHUNKS = 20  # of runs for each process: so often is told how far it is
@@ -98,7 +99,7 @@ def sampled_run(
     plan = Sampled(
         sampler=sampler,
         trials=min(MOST_TRIALS, len(table.manifest)),
-        scheduler=_scheduler(table.study),
+        scheduler=table.study.scheduler,
         sampler_seed=seed,
         concurrency=concurrency,
     )
@@ -109,10 +110,6 @@ def sampled_run(
     return list(
         simulate(strategy, table, pruner=pruner, concurrency=concurrency, trials=plan.trials)
     )
-
-
-def _scheduler(study: Study) -> Literal["none", "asha", "median"]:
-    return study.strategy.scheduler if isinstance(study.strategy, Sampled) else "none"
 
 
 def shuffled(
@@ -143,8 +140,8 @@ def replay_study(
     Raises:
         ValueError: too little is trained, or there are no picks.
     """
-    table = tabulated(store)
-    comparison = compare(store, picks_file=picks_file)
+    past = Past(store)
+    table, comparison = tabulated(past), compare(past, picks_file=picks_file)
     target, pick = _target(comparison), _pick_point(table, comparison)
     starts = [(), (pick,)] if pick is not None else [()]
     made = [replay(table, sampler, target=target, first=first, plan=plan) for first in starts]
@@ -170,10 +167,10 @@ def stored_replays(store: Store) -> tuple[Replay, ...]:
         raise StoreError(f"{store.address}/{FILE}: must be replays, got {reason}") from None
 
 
-def report_replays(store: Store, comparison: Comparison) -> tuple[Replay, ...]:
+def report_replays(past: Past, comparison: Comparison) -> tuple[Replay, ...]:
     """Random search with and without the pick, and the stored replays; nothing if too young."""
     try:
-        table = tabulated(store)
+        table = tabulated(past)
     except ValueError:
         return ()
     target, pick = _target(comparison), _pick_point(table, comparison)
@@ -181,7 +178,7 @@ def report_replays(store: Store, comparison: Comparison) -> tuple[Replay, ...]:
     if pick is not None:
         made.append(shuffled(table, target=target, first=(pick,)))
     names = {one.name for one in made}
-    return (*made, *(one for one in stored_replays(store) if one.name not in names))
+    return (*made, *(one for one in stored_replays(past.store) if one.name not in names))
 
 
 def _target(comparison: Comparison) -> Target:

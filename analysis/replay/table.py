@@ -8,12 +8,11 @@ import numpy as np
 
 from analysis.judge.agreement import mean_over_seeds
 from analysis.judge.bench import split_seeds
-from analysis.judge.results import COLUMNS, Results, results_from_table
+from analysis.judge.results import Results, results_from_table
 from analysis.predict.candidates import Candidates, candidates
 from analysis.replay.simulate import Trial
-from search.drive.plan import known_cells
-from search.store.history import History
 from search.store.manifest import Manifest
+from search.store.past import Past, past_of
 from search.store.store import Store
 from search.study.cells import Cell
 from search.study.study import Study
@@ -60,25 +59,28 @@ class Tabulated:
         return self.cells[point, seed]
 
 
-def tabulated(store: Store) -> Tabulated:
+def tabulated(store: Store | Past) -> Tabulated:
     """All stored trainings of a study.
+
+    Args:
+        store: or a look at it, with which others share what was read.
 
     Raises:
         ValueError: fewer than two networks are trained with every seed.
     """
-    study = store.study()
-    among = candidates(study.space)
+    past = past_of(store)
+    study, among = past.study, candidates(past.study.space)
     results = results_from_table(
-        store.cells(COLUMNS), protocol_id=study.protocol.protocol_id, known=among.network_ids
+        past.cells, protocol_id=study.protocol.protocol_id, known=among.network_ids
     )
     seeds = tuple(seed for seed in study.seeds if seed in results.seeds)
     manifest = _complete(among, results, seeds)
     if len(manifest) < 2:
         raise ValueError(
             f"a replay needs at least two networks trained with every seed, got {len(manifest)} "
-            f"in {store.address}"
+            f"in {past.store.address}"
         )
-    return Tabulated(study, seeds, manifest, _trials(store, results))
+    return Tabulated(study, seeds, manifest, _trials(past, results))
 
 
 def _complete(among: Candidates, results: Results, seeds: Sequence[int]) -> Manifest:
@@ -90,18 +92,17 @@ def _complete(among: Candidates, results: Results, seeds: Sequence[int]) -> Mani
     )
 
 
-def _trials(store: Store, results: Results) -> dict[tuple[str, int], Trial]:
-    study = store.study()
+def _trials(past: Past, results: Results) -> dict[tuple[str, int], Trial]:
+    study = past.study
     _, seeds_b, _ = split_seeds(study.seeds, results.seeds)
     truth_N = mean_over_seeds(results.test_NS[:, [results.seeds.index(s) for s in seeds_b]])
     ends: dict[tuple[str, int], list[float]] = {}
-    for row in store.epochs(EPOCH_COLUMNS).to_pylist():
+    for row in past.epochs.select(EPOCH_COLUMNS).to_pylist():
         if row["protocol_id"] == study.protocol.protocol_id:
             ends.setdefault((row["network_id"], row["seed"]), []).append(row["cum_s"] or 0.0)
     mean_s = results.device_s / results.cells
     found = {}
-    final = History(store, study).final(study.max_attempts)
-    for cell, outcome in known_cells(store, final):
+    for cell, outcome in past.known(past.history.final(study.max_attempts)):
         row = results.row.get(cell.network_id)
         if row is None or outcome is None or outcome.status != "complete":
             continue

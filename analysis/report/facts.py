@@ -2,8 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from analysis.replay.replays import report_replays
 from analysis.replay.simulate import Replay
 from analysis.report.curves import Curve, learning_curves
 from search.errors import StoreError
+from search.store.past import Past, past_of
 from search.store.rows import study_and_space_id
 from search.store.store import Store
 from search.study.study import Study
@@ -72,27 +73,29 @@ class StudyFacts:
         return json.dumps(self.to_dict(), indent=1, allow_nan=False)
 
 
-def gather(store: Store, *, picks_file: str | None = None, allow_leak: bool = False) -> StudyFacts:
-    """All facts about a study, finished or not.
+def gather(
+    store: Store | Past, *, picks_file: str | None = None, allow_leak: bool = False
+) -> StudyFacts:
+    """All facts about a study, finished or not; each table of its store is read once.
 
     Args:
+        store: or a look at it, with which others share what was read.
         picks_file, allow_leak: see analysis.judge.compare.
 
     Raises:
         ValueError: the folder holds no study, or a file in it does not fit.
     """
-    study = store.study()
+    past = past_of(store)
     missing: list[str] = []
-    chart = _chart(store, missing)
-    comparison = _comparison(store, missing, picks_file=picks_file, allow_leak=allow_leak)
-    replays = _replays(store, comparison, missing) if comparison else ()
+    chart = _chart(past.store, missing)
+    comparison = _comparison(past, missing, picks_file=picks_file, allow_leak=allow_leak)
     return StudyFacts(
-        study=study,
-        provenance=provenance(store, study),
+        study=past.study,
+        provenance=provenance(past),
         chart=chart,
         comparison=comparison,
-        curves=_curves(store, study, comparison) if comparison else (),
-        replays=replays,
+        curves=_curves(past, comparison) if comparison else (),
+        replays=_replays(past, comparison, missing) if comparison else (),
         missing=(*missing, *(comparison.missing if comparison else ())),
     )
 
@@ -110,17 +113,16 @@ def _chart(store: Store, missing: list[str]) -> ClassRepMap | None:
 
 
 def _comparison(
-    store: Store, missing: list[str], *, picks_file: str | None, allow_leak: bool
+    past: Past, missing: list[str], *, picks_file: str | None, allow_leak: bool
 ) -> Comparison | None:
-    if picks_file is None and not store.storage.exists("picks.json"):
+    if picks_file is None and not past.store.storage.exists("picks.json"):
         missing.append("There are no picks yet (stac classrepsim makes them).")
         return None
-    complete = sum(status == "complete" for status in store.cells(["status"])["status"].to_pylist())
-    if not complete:
+    if "complete" not in past.cells["status"].unique().to_pylist():
         missing.append("No network is trained yet.")
         return None
     try:
-        return compare(store, picks_file=picks_file, allow_leak=allow_leak)
+        return compare(past, picks_file=picks_file, allow_leak=allow_leak)
     except StoreError as error:
         if picks_file is not None:
             raise
@@ -128,50 +130,47 @@ def _comparison(
         return None
 
 
-def _replays(store: Store, comparison: Comparison, missing: list[str]) -> tuple[Replay, ...]:
+def _replays(past: Past, comparison: Comparison, missing: list[str]) -> tuple[Replay, ...]:
     try:
-        return report_replays(store, comparison)
+        return report_replays(past, comparison)
     except StoreError as error:
         missing.append(f"The replays are damaged: {error}.")
         return ()
 
 
-def _curves(store: Store, study: Study, comparison: Comparison) -> tuple[Curve, ...]:
+def _curves(past: Past, comparison: Comparison) -> tuple[Curve, ...]:
     worst = comparison.cloud.network_ids[int(np.argmin(comparison.cloud.accuracies))]
     wanted = {
         "best of the search": comparison.best.network_id,
         "pick": comparison.primary.network.network_id,
-        "vanilla": study.space.base.network_id,
+        "vanilla": past.study.space.base.network_id,
         "worst": worst,
     }
-    epochs = store.epochs(["network_id", "protocol_id", "epoch", "val_acc"])
-    return learning_curves(epochs, wanted)
+    return learning_curves(past.epochs, wanted)
 
 
-def provenance(store: Store, study: Study) -> Provenance:
+def provenance(past: Past) -> Provenance:
     """Hashes, versions, machines and times of the study's attempts."""
+    study, table = past.study, past.attempts.table
     study_id, space_id = study_and_space_id(study)
-    names = ["versions", "device_name", "code_commit", "status", "started_at", "ended_at"]
-    table = store.cells(names, all_attempts=True)
 
     def counted(name: str) -> dict[str, int]:
         return dict(Counter(filter(None, table[name].to_pylist())).most_common())
 
-    def moments() -> Iterator[str]:
-        for name, choose in (("started_at", min), ("ended_at", max)):
-            times = [time for time in table[name].to_pylist() if time is not None]
-            yield f"{choose(times):%Y-%m-%d %H:%M}" if times else "unknown"
+    def moment(time: datetime | None) -> str:
+        return f"{time:%Y-%m-%d %H:%M}" if time else "unknown"
 
-    first, last = moments()
+    aggregates = [("started_at", "min"), ("ended_at", "max")]
+    first, last = table.group_by([]).aggregate(aggregates).to_pylist()[0].values()
     return Provenance(
         study_id=study_id,
         space_id=space_id,
         protocol_id=study.protocol.protocol_id,
-        address=store.address,
+        address=past.store.address,
         versions=counted("versions"),
         devices=counted("device_name"),
         commits=counted("code_commit"),
         statuses=counted("status"),
-        first=first,
-        last=last,
+        first=moment(first),
+        last=moment(last),
     )

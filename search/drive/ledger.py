@@ -83,7 +83,7 @@ class Ledger:
     def _hand_out(self, cell: Cell) -> Job:
         record = self._records.setdefault(cell.key, Record())
         given = self._study.resources.gpus
-        scheduled = getattr(self._study.strategy, "scheduler", "none") != "none"
+        scheduled = self._study.scheduler != "none"
         job = Job(
             cell=cell,
             attempt=record.attempts,

@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 from typing import assert_never
 
-from search.sampling.pruner import stored_curves
+from search.drive.ledger import Ledger
 from search.sampling.strategy import Chain, Listed, Strategy, planned
-from search.store.extras import extended, finalist_cells, read_extras
-from search.store.history import History, cell_of
+from search.store.extras import extended, finalist_cells
 from search.store.manifest import Manifest, load_or_make
+from search.store.past import Past
 from search.store.status import planned_cells
-from search.store.store import KEY, Store
-from search.study.cells import METRICS, Cell, Key, Outcome
 from search.study.study import Exhaustive, Sampled, Study
 
 
@@ -22,50 +20,31 @@ class Plan:
     total: int
 
 
-def make_plan(store: Store, study: Study, history: History) -> Plan:
+def make_plan(past: Past) -> Plan:
     """The study's strategy, having seen the store."""
-    manifest, extras = load_or_make(store.storage, study), read_extras(store.storage)
-    main = _main_strategy(store, extended(study, extras), history, manifest, extras.first)
+    study, extras = past.study, past.extras
+    manifest = load_or_make(past.store.storage, study)
     finalists = finalist_cells(study, extras, manifest)
-    fresh = [cell for cell in finalists if cell.key not in history.records]
+    fresh = [cell for cell in finalists if cell.key not in past.history.records]
+    main = _main_strategy(past, extended(study, extras), manifest)
     total = planned_cells(study, extras, manifest)
     return Plan(strategy=Chain([main, Listed(fresh, number=len(fresh))]), total=total)
 
 
-def _main_strategy(
-    store: Store,
-    study: Study,
-    history: History,
-    manifest: Manifest | None,
-    first: tuple[int, ...],
-) -> Strategy:
+def make_ledger(past: Past, plan: Plan, *, lease: str) -> Ledger:
+    """Who hands out what the plan wants, after what was begun; jobs carry the lease's owner."""
+    return Ledger(past.study, plan.strategy, history=past.history, begun=past.begun(), lease=lease)
+
+
+def _main_strategy(past: Past, study: Study, manifest: Manifest | None) -> Strategy:
     match study.strategy:
         case Exhaustive():
             assert manifest is not None
-            return planned(study, manifest, known=history.records.keys())
+            return planned(study, manifest, known=past.history.records.keys())
         case Sampled():
             from search.sampling.sampler import AskTell
 
-            final = history.final(study.max_attempts)
-            known = known_cells(store, final)
-            return AskTell(study, manifest, known=known, first=first)
+            known = past.known(past.history.final(study.max_attempts))
+            return AskTell(study, manifest, known=known, first=past.extras.first)
         case _:
             assert_never(study.strategy)
-
-
-def known_cells(store: Store, final: set[Key]) -> list[tuple[Cell, Outcome | None]]:
-    """The stored cells in order of completion; without outcome those that have yet to end."""
-    curves = dict(stored_curves(store.epochs([*KEY, "val_acc"]).to_pylist()))
-    columns = [*KEY, "spec_json", "point", "suggested_by", "status", "ended_at", *METRICS.values()]
-    rows = store.cells(columns, owed=True).sort_by("ended_at").to_pylist()
-    known = []
-    for row in rows:
-        cell = cell_of(row)
-        values = {metric: row[column] for metric, column in METRICS.items()}
-        outcome = Outcome(
-            status=row["status"],
-            values={metric: value for metric, value in values.items() if value is not None},
-            curve=tuple(curves.get(cell.cell_id, ())),
-        )
-        known.append((cell, outcome if cell.key in final else None))
-    return known

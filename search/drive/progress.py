@@ -13,7 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from search.drive.watcher import Watcher
-from search.store.store import KEY, Store
+from search.store.part import KEY
+from search.store.store import Store
 from search.study.cells import FINAL, METRICS, Cell, Job
 from search.study.study import Study
 

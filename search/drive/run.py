@@ -6,16 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search.drive.driver import Desk
-from search.drive.ledger import Ledger
 from search.drive.loggers import make_loggers
 from search.drive.merger import Merger
-from search.drive.plan import Plan, make_plan
+from search.drive.plan import Plan, make_ledger, make_plan
 from search.drive.preflight import admitted, look_at_nodes, preflight, ready
 from search.drive.progress import Progress, Tally, opening, say
 from search.drive.signals import ending
 from search.drive.trainable import CellTrainable
 from search.errors import StudyError
-from search.sampling.pruner import make_pruner, stored_curves
+from search.sampling.pruner import make_pruner
 from search.store.compact import BATCH, merge_all, merge_loose
 from search.store.extras import (
     finalist_cells,
@@ -25,10 +24,11 @@ from search.store.extras import (
     with_more_trials,
     write_extras,
 )
-from search.store.history import History, begun_cells
+from search.store.history import read_history
 from search.store.lease import Lease
 from search.store.losses import account_for
 from search.store.manifest import load_or_make
+from search.store.past import Past, past_of_run
 from search.store.reuse import check_source, reuse
 from search.store.status import status
 from search.store.store import Store
@@ -94,8 +94,7 @@ def search(
         if points:
             write_extras(store.storage, replace(read_extras(store.storage), first=points))
         if reuse_from:
-            manifest, known = load_or_make(store.storage, study), set(History(store, study).records)
-            reuse(store, Store(reuse_from), study=study, manifest=manifest, known=known)
+            _reuse(store, Store(reuse_from), study)
         return _run(store, lease, options)
 
 
@@ -154,19 +153,21 @@ def compact(out: str | Path) -> None:
         merge_all(store)
 
 
+def _reuse(store: Store, source: Store, study: Study) -> None:
+    known = set(read_history(store, study).records)
+    reuse(store, source, study=study, manifest=load_or_make(store.storage, study), known=known)
+
+
 def _run(store: Store, lease: Lease, options: Options) -> Summary:
-    extras = read_extras(store.storage)
-    study = store.study()
-    history = _history(store, study, lease)
-    history.promote(extras.promoted)
-    plan = make_plan(store, study, history)
-    desk = _desk(store, study, lease, history=history, plan=plan)
+    past = _past(store, lease)
+    study, plan = past.study, make_plan(past)
+    desk = _desk(past, plan, lease)
     if not desk.owes():
         return Summary(finished=True, ended=0, reason="")
-    ended = len(history.final(study.max_attempts))
+    ended = len(past.history.final(study.max_attempts))
     tally = Tally.of(store, study, total=plan.total, ended=ended)
     if options.progress:
-        fresh = len(finalist_cells(study, extras, None))
+        fresh = len(finalist_cells(study, past.extras, None))
         say(opening(study, total=plan.total, fresh=fresh, ended=ended, address=store.address))
     with ExitStack() as stack:
         stack.enter_context(ending(desk.stop))
@@ -215,23 +216,23 @@ def _carry_out(desk: Desk, options: Options) -> None:
             raise desk.trouble from error
 
 
-def _history(store: Store, study: Study, lease: Lease) -> History:
-    account_for(lease, study=study, store=store)
+def _past(store: Store, lease: Lease) -> Past:
+    """What was before this run, when those that are gone are accounted for."""
+    account_for(lease, study=store.study(), store=store)
     if len(store.loose("cells")) >= BATCH:
         merge_loose(store)
-    return History(store, study)
+    past = past_of_run(store)
+    past.history.promote(past.extras.promoted)
+    return past
 
 
-def _desk(store: Store, study: Study, lease: Lease, *, history: History, plan: Plan) -> Desk:
-    curves = []
-    if getattr(study.strategy, "scheduler", "none") != "none":
-        curves = stored_curves(store.epochs().to_pylist())
-    begun = begun_cells(store, history, max_attempts=study.max_attempts)
+def _desk(past: Past, plan: Plan, lease: Lease) -> Desk:
+    curves = past.curves.items() if past.study.scheduler != "none" else ()
     return Desk(
-        store=store,
-        study=study,
-        ledger=Ledger(study, plan.strategy, history=history, begun=begun, lease=lease.owner),
+        store=past.store,
+        study=past.study,
+        ledger=make_ledger(past, plan, lease=lease.owner),
         lease=lease,
-        pruner=make_pruner(study, curves),
+        pruner=make_pruner(past.study, (("-".join(map(str, key)), c) for key, c in curves)),
         watchers=[],
     )

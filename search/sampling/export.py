@@ -9,15 +9,17 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
 from search.errors import StudyError
-from search.sampling.pruner import stored_curves
-from search.store.history import History
+from search.store.attempts import Attempts
+from search.store.part import KEY
+from search.store.past import Past
 from search.store.schema import CELLS, MAX_STAGES
-from search.store.store import KEY, Store
-from search.study.cells import METRICS
+from search.store.store import Store
+from search.study.cells import METRICS, Key
 from search.study.space import Space
 from search.study.study import Study
 
@@ -99,28 +101,27 @@ def shown(row: Row, columns: Iterable[str]) -> Shown:
 
 def _trials(store: Store, study: Study) -> Sequence[Any]:
     """One for each network whose own seeds have all ended, in the order of their first job."""
-    final = History(store, study).final(study.max_attempts)
-    curves = dict(stored_curves(store.epochs([*KEY, "val_acc"]).to_pylist()))
+    unused = {"spec_json", "versions", "code_commit"}
+    past = Past(store, columns=[name for name in CELLS.names if name not in unused])
+    final = past.history.final(study.max_attempts)
     protocol_id, columns = study.protocol.protocol_id, shown_columns(study.space)
     networks = [
         rows
-        for name, rows in _networks(store, protocol_id).items()
+        for name, rows in _networks(past.attempts, protocol_id).items()
         if all((name, protocol_id, seed) in final for seed in study.seeds)
     ]
     networks.sort(key=lambda rows: min(row["order"] or 0 for row in rows))
     params = [shown(rows[0], columns) for rows in networks]
     distributions = _distributions(params, columns)
     return [
-        _trial(rows, study, params=one, distributions=distributions, curves=curves)
+        _trial(rows, study, params=one, distributions=distributions, curves=past.curves)
         for rows, one in zip(networks, params, strict=True)
     ]
 
 
-def _networks(store: Store, protocol_id: str) -> dict[str, list[Row]]:
+def _networks(attempts: Attempts, protocol_id: str) -> dict[str, list[Row]]:
     """Network id -> rows of all its attempts."""
-    unused = {"spec_json", "versions", "code_commit"}
-    names = [name for name in CELLS.names if name not in unused]
-    table = store.cells(names, all_attempts=True)
+    table = attempts.table.append_column("is_canonical", pa.array(attempts.canonical_N))
     table = table.filter(pc.field("protocol_id") == protocol_id)
     found: dict[str, list[Row]] = defaultdict(list)
     for row in table.to_pylist():
@@ -149,7 +150,7 @@ def _trial(
     *,
     params: Shown,
     distributions: dict[str, Any],
-    curves: dict[str, list[float]],
+    curves: dict[Key, list[float]],
 ) -> Any:
     from optuna.trial import TrialState, create_trial
 
@@ -161,7 +162,7 @@ def _trial(
         complete = []
     pruned = [row for row in own if row["status"] == "pruned"]
     state = TrialState.COMPLETE if complete else TrialState.PRUNED if pruned else TrialState.FAIL
-    seen = [curves.get("-".join(str(row[k]) for k in KEY), []) for row in complete or pruned]
+    seen = [curves.get(tuple(row[k] for k in KEY), []) for row in complete or pruned]
     means = [fmean(values) for values in zip(*seen, strict=False)]
     trial = create_trial(
         state=state,

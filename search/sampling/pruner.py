@@ -4,12 +4,11 @@ Ray Tune's own schedulers keep their rungs in memory and forget them on a restar
 a replay without Ray; these hold nothing but curves.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 from typing import Protocol, assert_never
 
-from search.study.study import Exhaustive, Study
+from search.study.study import Study
 
 REDUCTION = 3  # one in so many goes on at each rung (Li et al. 2020, ASHA)
 GRACE_EPOCHS = 1
@@ -79,9 +78,7 @@ class Median:
 
 def make_pruner(study: Study, curves: Iterable[tuple[str, Sequence[float]]] = ()) -> Pruner:
     """The study's scheduler, having seen these curves (cell id, validation accuracies)."""
-    strategy = study.strategy
-    scheduler = "none" if isinstance(strategy, Exhaustive) else strategy.scheduler
-    match scheduler:
+    match study.scheduler:
         case "none":
             return Never()
         case "asha":
@@ -89,15 +86,7 @@ def make_pruner(study: Study, curves: Iterable[tuple[str, Sequence[float]]] = ()
         case "median":
             pruner = Median()
         case _:
-            assert_never(scheduler)
+            assert_never(study.scheduler)
     for cell_id, curve in curves:
         pruner.should_stop(cell_id, curve)
     return pruner
-
-
-def stored_curves(rows: Iterable[dict]) -> list[tuple[str, list[float]]]:
-    """Curves of rows of `epochs` in the order of their epochs."""
-    curves = defaultdict(list)
-    for row in rows:
-        curves[f"{row['network_id']}-{row['protocol_id']}-{row['seed']}"].append(row["val_acc"])
-    return list(curves.items())

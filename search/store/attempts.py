@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from search.store.part import IDENTITY, KEY
-from search.store.parts import codes, is_in, joined, read_all, texts
-from search.store.schema import CELLS
+from search.store.parts import codes, is_in, joined, plain, read_all, texts
+from search.store.schema import CELLS, EPOCHS
 from search.store.storage import Storage
 from search.study.cells import FINAL
 
@@ -50,25 +50,49 @@ def read_attempts(
     Raises:
         StoreError: a part is of a newer version.
     """
-    wanted = list(dict.fromkeys([*NEEDED, *(name for name in columns if name != "is_canonical")]))
+    wanted = needed(columns)
     cells = read_all(storage, "cells", wanted)
     table = joined(cells.tables, CELLS, wanted)
-    needs_N = is_in(table["status"], FINAL) & (_numbers(table["epochs"]) > 0) & curves
-    damaged = dict(cells.damaged)
+    if not (curves and needs_curve(table).any()):
+        return counted(table, None, owed=owed, damaged=cells.damaged)
+    epochs = read_all(storage, "epochs", IDENTITY)  # they are written before the row
+    damaged = cells.damaged | epochs.damaged
+    return counted(table, epochs.tables, owed=owed, damaged=damaged)
+
+
+def needed(columns: Sequence[str]) -> list[str]:
+    """The columns, and those without which nothing can be counted."""
+    return list(dict.fromkeys([*NEEDED, *(name for name in columns if name != "is_canonical")]))
+
+
+def needs_curve(table: pa.Table) -> np.ndarray:
+    """Whether each row counts only with its epochs."""
+    return is_in(table["status"], FINAL) & (_numbers(table["epochs"]) > 0)
+
+
+def counted(
+    table: pa.Table,
+    epochs: Sequence[pa.Table] | None,
+    *,
+    owed: bool = False,
+    damaged: dict[str, str],
+) -> Attempts:
+    """Which of the rows count.
+
+    Args:
+        table: rows of `cells`, dictionaries for texts, with `NEEDED`.
+        epochs: rows of `epochs` with `IDENTITY`; None to believe that they are there.
+        owed: as for `read_attempts`.
+    """
     torn_N = np.zeros(table.num_rows, bool)
-    if needs_N.any():  # epochs are written before the row: they were there when the row was seen
-        epochs = read_all(storage, "epochs", IDENTITY)
-        damaged |= epochs.damaged
-        who_N, *known = codes([table, *epochs.tables], IDENTITY)
-        torn_N = needs_N & ~np.isin(who_N, np.concatenate([*known, who_N[:0]]))
-    torn, table = (
-        table.filter(pa.array(torn_N)),
-        (
-            _as_preempted(table, torn_N)
-            if owed and torn_N.any()
-            else table.filter(pa.array(~torn_N))
-        ),
-    )
+    if epochs is not None:
+        who_N, *known = codes([table, *epochs], IDENTITY)
+        torn_N = needs_curve(table) & ~np.isin(who_N, np.concatenate([*known, who_N[:0]]))
+    torn = table.filter(pa.array(torn_N))
+    if owed and torn_N.any():
+        table = _as_preempted(table, torn_N)
+    elif torn_N.any():
+        table = table.filter(pa.array(~torn_N))
     kept_N, canonical_N = choose(table)
     return Attempts(
         table=table.filter(pa.array(kept_N)),
@@ -76,6 +100,28 @@ def read_attempts(
         torn=torn,
         damaged=damaged,
     )
+
+
+def standing(found: Attempts, columns: Sequence[str]) -> pa.Table:
+    """The row that stands for each cell, in plain types; `is_canonical` is true in all."""
+    table = found.table.append_column("is_canonical", pa.array(found.canonical_N))
+    return plain(table.filter(pa.array(found.canonical_N)).select(list(columns)), CELLS)
+
+
+def curves_of(found: Attempts, tables: Sequence[pa.Table], columns: Sequence[str]) -> pa.Table:
+    """Rows of `epochs` of the attempts that stand for their cells, by cell and epoch.
+
+    Args:
+        tables: rows of `epochs` with `IDENTITY`, `epoch` and the columns.
+    """
+    needed = list(dict.fromkeys([*IDENTITY, "epoch", *columns]))
+    table = joined([one.select(needed) for one in tables], EPOCHS, needed)
+    who_N, counted_N = codes([table, found.table.filter(pa.array(found.canonical_N))], IDENTITY)
+    table = table.filter(pa.array(np.isin(who_N, counted_N)))
+    (row_N,) = codes([table], [*IDENTITY, "epoch"])
+    table = plain(table.take(pa.array(np.unique(row_N, return_index=True)[1])), EPOCHS)
+    order = [(name, "ascending") for name in (*KEY, "epoch")]
+    return table.sort_by(order).select(list(columns))
 
 
 def _as_preempted(table: pa.Table, torn_N: np.ndarray) -> pa.Table:

@@ -14,10 +14,11 @@ from search.errors import StorageError, StoreError
 from search.store.damage import damages
 from search.store.extras import Extras, read_extras
 from search.store.manifest import load_or_list
+from search.store.part import KEY
 from search.store.parts import codes, is_in
 from search.store.schema import STATUSES
 from search.store.status import own_of, planned_cells
-from search.store.store import KEY, Store
+from search.store.store import Store
 from search.study.cells import FINAL, OWN_FAULTS
 from search.study.study import Study
 

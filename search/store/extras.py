@@ -9,9 +9,10 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from search.errors import StoreError, StudyError
 from search.store.manifest import Manifest
 from search.store.own import ranking
+from search.store.part import KEY
 from search.store.sealed import unseal
 from search.store.storage import Storage
-from search.store.store import KEY, Store
+from search.store.store import Store
 from search.study.cells import METRICS, Cell
 from search.study.space import Space
 from search.study.study import Sampled, Study

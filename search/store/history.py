@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from search.store.store import KEY, Store
+from search.store.part import KEY
+from search.store.store import Store
 from search.study.cells import FINAL, OWN_FAULTS, Cell, Key
 from search.study.study import Study
 from stacnet.spec import NetworkSpec
@@ -31,13 +33,16 @@ class Record:
 
 
 class History:
-    """All attempts in the store at cells of the study's protocol and seeds, by cell."""
+    """All attempts at cells of the study's protocol and seeds, by cell.
 
-    def __init__(self, store: Store, study: Study) -> None:
+    Args:
+        table: every attempt that counts, with `COLUMNS`.
+    """
+
+    def __init__(self, table: pa.Table, study: Study) -> None:
         self.records: dict[Key, Record] = {}
         self.attempts: set[tuple[Key, int, str]] = set()
         self.orders = 0
-        table = store.cells(COLUMNS, all_attempts=True, owed=True)
         seeds = (*study.seeds, *study.finalists.seeds)
         is_own = pc.field("protocol_id") == study.protocol.protocol_id
         table = table.filter(is_own & pc.field("seed").isin(seeds))
@@ -64,6 +69,11 @@ class History:
     def final(self, max_attempts: int) -> set[Key]:
         """Cells that need no further attempt."""
         return {key for key, record in self.records.items() if record.is_final(max_attempts)}
+
+
+def read_history(store: Store, study: Study) -> History:
+    """What the store holds now."""
+    return History(store.cells(COLUMNS, all_attempts=True, owed=True), study)
 
 
 def begun_cells(store: Store, history: History, *, max_attempts: int) -> list[Cell]:

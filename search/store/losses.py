@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from search.store.checkpoints import Checkpoints
-from search.store.history import History
+from search.store.history import read_history
 from search.store.lease import Beat, Lease
 from search.store.rows import Effort, Row, cell_row, now
 from search.store.store import Store
@@ -70,7 +70,7 @@ def stored_status(job: Job, store: Store) -> str | None:
 def account_for(lease: Lease, *, study: Study, store: Store) -> None:
     """Write rows for what earlier drivers had begun when they were lost."""
     lost = list(_lost(lease.previous))
-    known = History(store, study).attempts if lost else set()
+    known = read_history(store, study).attempts if lost else set()
     for beat, job, wall_s in lost:
         if (job.cell.key, job.attempt, job.lease) not in known:
             loss = Loss(cause="driver", text=f"driver on {beat.hostname}, pid {beat.pid}")

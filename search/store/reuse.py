@@ -6,9 +6,10 @@ import pyarrow as pa
 
 from search.errors import StudyError
 from search.store.manifest import LARGEST, Manifest
+from search.store.part import KEY
 from search.store.rows import study_and_space_id
 from search.store.schema import CELLS, EPOCHS
-from search.store.store import KEY, Store
+from search.store.store import Store
 from search.study.cells import Key
 from search.study.study import Sampled, Study, first_difference
 

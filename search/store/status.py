@@ -11,8 +11,9 @@ from search.store.extras import Extras, extended, finalist_cells, read_extras
 from search.store.lease import Beat, is_dead_here, read_beat
 from search.store.manifest import Manifest, load_or_list
 from search.store.own import Own, best_network, own
+from search.store.part import KEY
 from search.store.parts import codes, is_in
-from search.store.store import KEY, Store
+from search.store.store import Store
 from search.study.cells import FINAL, METRICS, OWN_FAULTS
 from search.study.study import Exhaustive, Study
 

@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from search.errors import StoreError
-from search.store.attempts import Attempts, read_attempts
-from search.store.part import IDENTITY, KEY, MERGED, DamagedPartError, Folder, single
-from search.store.parts import codes, joined, loose, part_names, plain, read_all, read_part
+from search.store.attempts import Attempts, curves_of, read_attempts
+from search.store.part import IDENTITY, MERGED, DamagedPartError, Folder, single
+from search.store.parts import loose, part_names, plain, read_all, read_part
 from search.store.rows import code_facts
 from search.store.schema import CELLS, EPOCHS
 from search.store.sealed import file_name, stem_of, to_parquet
@@ -118,15 +117,9 @@ class Store:
     def epochs(self, columns: Iterable[str] | None = None) -> pa.Table:
         """Rows of `epochs` of the attempts that count, by cell and epoch."""
         wanted = list(columns) if columns is not None else EPOCHS.names
-        needed = list(dict.fromkeys([*IDENTITY, "epoch", *wanted]))
         found = self.attempts()
-        counted = found.table.filter(pa.array(found.canonical_N))
-        table = joined(read_all(self.storage, "epochs", needed).tables, EPOCHS, needed)
-        who_N, counted_N = codes([table, counted], IDENTITY)
-        table = table.filter(pa.array(np.isin(who_N, counted_N)))
-        (row_N,) = codes([table], [*IDENTITY, "epoch"])
-        table = plain(table.take(pa.array(np.unique(row_N, return_index=True)[1])), EPOCHS)
-        return table.sort_by([(name, "ascending") for name in (*KEY, "epoch")]).select(wanted)
+        needed = list(dict.fromkeys([*IDENTITY, "epoch", *wanted]))
+        return curves_of(found, read_all(self.storage, "epochs", needed).tables, wanted)
 
     def write_attempt(
         self, job: Job, row: dict[str, Any], epochs: list[dict[str, Any]], *, lost: bool = False

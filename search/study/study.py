@@ -20,6 +20,7 @@ from stacnet.fields import (
 from stacnet.protocol import Protocol
 
 SamplerName = Literal["random", "qmc", "tpe", "gp", "nsga2", "cmaes"]
+SchedulerName = Literal["none", "asha", "median"]
 Metric = Literal["val_acc", "val_loss", "macs", "params", "latency_s"]
 RuleName = Literal["R1", "R2", "R3", "R4", "R5", "R2+R5", "R6", "R7"]  # analysis/predict
 Seeds = Annotated[
@@ -68,7 +69,7 @@ class Sampled:
 
     sampler: SamplerName = "tpe"
     trials: Count = 100
-    scheduler: Literal["none", "asha", "median"] = "none"
+    scheduler: SchedulerName = "none"
     sampler_seed: SamplerSeed = 0
     concurrency: Count | None = None
     kind: Literal["sampled"] = "sampled"
@@ -189,6 +190,11 @@ class Study:
             raise StudyError(
                 f"sampler cmaes needs ordered factors only, got choices of {unordered}"
             )
+
+    @property
+    def scheduler(self) -> SchedulerName:
+        """What may stop a network early; only a sampled study has one."""
+        return self.strategy.scheduler if isinstance(self.strategy, Sampled) else "none"
 
     def to_json(self) -> str:
         """Canonical JSON."""

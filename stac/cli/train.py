@@ -9,14 +9,13 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from search.drive.cellrun import CellRun
-from search.drive.ledger import Ledger
-from search.drive.plan import make_plan
+from search.drive.plan import make_ledger, make_plan
 from search.drive.preflight import admitted
 from search.drive.ray_session import lent_cpus
 from search.drive.signals import ending
-from search.store.history import History, begun_cells
 from search.store.lease import Lease
 from search.store.losses import account_for
+from search.store.past import past_of_run
 from search.store.store import Store
 from search.study.cells import Job
 from search.study.studies import override
@@ -72,11 +71,8 @@ def one_cell_study(command: Train) -> Study:
 
 def _finish(store: Store, study: Study, splits: Splits, lease: Lease) -> str:
     """Train what is owed; the status of the last attempt."""
-    history = History(store, study)
-    begun = begun_cells(store, history, max_attempts=study.max_attempts)
-    plan = make_plan(store, study, history)
-    ledger = Ledger(study, plan.strategy, history=history, begun=begun, lease=lease.owner)
-    job = ledger.next_job()
+    past = past_of_run(store)
+    job = make_ledger(past, make_plan(past), lease=lease.owner).next_job()
     if not isinstance(job, Job):
         return "complete"
     return train_here(job, store, study, splits)

@@ -2,7 +2,7 @@
 
 from search.drive.ledger import Ledger
 from search.sampling.strategy import Listed
-from search.store.history import History
+from search.store.history import read_history
 from search.store.lease import Lease
 from search.store.losses import account_for
 from search.store.store import Store
@@ -32,7 +32,7 @@ def train_vanilla(store: Store) -> str:
     )
     with Lease(store.storage) as lease:
         account_for(lease, study=study, store=store)
-        history, strategy = History(store, study), Listed([cell], number=1)
+        history, strategy = read_history(store, study), Listed([cell], number=1)
         ledger = Ledger(study, strategy, history=history, begun=[], lease=lease.owner)
         job = ledger.next_job()
         assert isinstance(job, Job)
