@@ -15,7 +15,6 @@ import tempfile
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scale import study  # pyright: ignore[reportMissingImports]
 
-from search.store.manifest import Manifest, load_or_make
+from search.store.manifest import load_or_make
 from search.store.part import ROW, Folder, single
 from search.store.rows import Effort, cell_row, epoch_rows
 from search.store.schema import CELLS, EPOCHS
@@ -40,20 +39,18 @@ MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 STEPS = {"loose": ("status", "check", "read", "compact"), "merged": ("status", "check", "read")}
 
 
-@lru_cache(maxsize=1)
-def plan(cells: int) -> tuple[Study, Manifest]:
-    """The study and its networks."""
-    seeds = 2 * round(cells / NETWORKS / 2)
-    wanted = replace(study(NETWORKS), seeds=tuple(range(SEED, SEED + seeds)))
+def plan(cells: int, *, of: Study, networks: int = NETWORKS) -> Study:
+    """The study with so many seeds that its first networks have about so many cells."""
+    seeds = 2 * round(cells / networks / 2)
+    fresh = replace(of.finalists, seeds=(0,))
+    return replace(of, seeds=tuple(range(SEED, SEED + seeds)), finalists=fresh)
+
+
+def made(wanted: Study) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Row and epochs of one cell of each network, with the seed `SEED`."""
     with tempfile.TemporaryDirectory() as scratch:
         manifest = load_or_make(Store(scratch).storage, wanted)
     assert manifest is not None
-    return wanted, manifest
-
-
-def made(cells: int) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """Row and epochs of one cell of each network, with the seed `SEED`."""
-    wanted, manifest = plan(cells)
     effort = Effort(started_at=MOMENT, ended_at=MOMENT, wall_s=9.0, hostname="h", device_name="d")
     found = []
     for point in manifest.points[:NETWORKS]:
@@ -71,10 +68,9 @@ def made(cells: int) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
     return found
 
 
-def fill_loose(out: str, cells: int) -> None:
+def fill_loose(out: str, wanted: Study) -> None:
     """Parts as workers leave them: of each network one is made, the others differ in the seed."""
-    seeds = plan(cells)[0].seeds
-    for row, epochs in made(cells):
+    for row, epochs in made(wanted):
         tables = {"epochs": (epochs, EPOCHS, {}), "cells": ([row], CELLS, notes(row))}
         for folder, (rows, schema, about) in tables.items():
             sink = io.BytesIO()
@@ -83,7 +79,7 @@ def fill_loose(out: str, cells: int) -> None:
             with pq.ParquetWriter(sink, table.schema, **shape) as writer:  # no checksum would fit
                 writer.write_table(table)
                 writer.add_key_value_metadata(about)
-            for seed in seeds:
+            for seed in wanted.seeds:
                 data = sink.getvalue().replace(
                     SEED.to_bytes(8, "little"), seed.to_bytes(8, "little")
                 )
@@ -98,12 +94,12 @@ def notes(row: dict[str, Any]) -> dict[bytes, bytes]:
     return {ROW.encode(): about[ROW.encode()]}
 
 
-def fill_merged(out: str, cells: int) -> None:
+def fill_merged(out: str, wanted: Study) -> None:
     """Merged files of two cells of each network."""
-    store, found = Store(out), made(cells)
+    store, found = Store(out), made(wanted)
     rows = pa.Table.from_pylist([row for row, _ in found], schema=CELLS)
     epochs = pa.Table.from_pylist([one for _, some in found for one in some], schema=EPOCHS)
-    seeds = plan(cells)[0].seeds
+    seeds = wanted.seeds
     for pair in zip(seeds[::2], seeds[1::2], strict=True):
         tables: dict[Folder, pa.Table] = {"epochs": epochs, "cells": rows}
         for folder, table in tables.items():
@@ -115,15 +111,14 @@ def fill_merged(out: str, cells: int) -> None:
             store.write_merged(folder, pa.concat_tables(copies))
 
 
-def fill(out: str, kind: str, cells: int) -> None:
+def fill(out: str, kind: str, wanted: Study) -> None:
     """The whole store."""
-    wanted, _ = plan(cells)
     store = Store(out)
     store.begin(wanted)
     load_or_make(store.storage, wanted)
     for folder in ("cells", "epochs"):
         (Path(out) / folder).mkdir(exist_ok=True)
-    (fill_loose if kind == "loose" else fill_merged)(out, cells)
+    (fill_loose if kind == "loose" else fill_merged)(out, wanted)
 
 
 def step(name: str, out: str) -> None:
@@ -171,7 +166,7 @@ def main() -> None:
             cells = getattr(arguments, kind)
             out = str(Path(arguments.keep or scratch) / f"{kind}-{cells}")
             if cells and not Path(out).exists():
-                fill(out, kind, cells)
+                fill(out, kind, plan(cells, of=study(NETWORKS)))
             if cells:
                 measure(out, kind, cells)
 
