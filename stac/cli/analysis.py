@@ -134,7 +134,7 @@ def _compare(command: c.Compare) -> None:
     with Waiting("comparing the picks with what was searched"):
         from analysis.judge.compare import compare
         from analysis.report.facts import gather
-        from analysis.report.sentences import answer, cost_sentence, place_sentence
+        from analysis.report.sentences import summary
 
         comparison = compare(store, picks_file=command.picks)
         facts = gather(store, picks_file=command.picks) if command.json else None
@@ -142,12 +142,7 @@ def _compare(command: c.Compare) -> None:
         print(facts.to_json())
         return
     console = Console()
-    for sentence in (
-        *answer(comparison),
-        place_sentence(comparison.primary, comparison.trained),
-        cost_sentence(comparison),
-        *comparison.missing,
-    ):
+    for sentence in summary(comparison):
         console.print(sentence, highlight=False)
     console.print(_ranking_table(comparison))
 
