@@ -21,7 +21,8 @@ def images_and_labels(*, images: int = 60, classes: int = 3) -> tuple[Tensor, Te
     labels_N = torch.arange(images) % classes
     x_NCHW = torch.randn((images, 3, 16, 16), generator=torch.Generator().manual_seed(0))
     for label in range(classes):
-        x_NCHW[labels_N == label, :, 8 * (label // 2) :, 8 * (label % 2) :] += 2
+        top, left = 8 * (label // 2), 8 * (label % 2)
+        x_NCHW[labels_N == label, :, top : top + 8, left : left + 8] += 2
     return x_NCHW, labels_N
 
 
