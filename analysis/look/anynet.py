@@ -65,6 +65,9 @@ def map_sides(module: nn.Module, x_BCHW: Tensor) -> dict[str, int]:
     """Side of the map that each submodule gives, pixels, in the order in which they finish.
 
     Modules without a square map are left out; of those that are called again the last call counts.
+
+    Raises:
+        ValueError: the network cannot take the images.
     """
     sides: dict[str, int] = {}
 
@@ -83,6 +86,9 @@ def map_sides(module: nn.Module, x_BCHW: Tensor) -> dict[str, int]:
     try:
         with torch.inference_mode():
             module(x_BCHW[:1])
+    except (RuntimeError, TypeError) as error:  # what torch says of a shape that does not fit
+        shape = tuple(x_BCHW.shape[1:])
+        raise ValueError(f"the network must take images of {shape}, got {error}") from error
     finally:
         module.train(was_training)
         for hook in hooks:
