@@ -18,6 +18,14 @@ study = stac.Study(name="mine", space=stac.Space(base=stac.resnet(8, width=8, in
     classes=10), scales=("off", 1, 2)), protocol=stac.Protocol(data=stac.Digits(), epochs=3))
 print(len(study.space.first_index), stac.__file__)
 """
+SEARCH = """
+import stac
+base = stac.resnet(8, width=4, input_size=8, classes=10)
+study = stac.Study(name="one", space=stac.Space(base=base, scales=("off",)),
+    protocol=stac.Protocol(data=stac.Digits(), epochs=1))
+result = stac.search(study, out="one", progress=False)
+print(result.frame().num_rows, result.frame()["status"][0])
+"""
 REPORT = """
 import sys, stac
 from search.store.store import Store
@@ -76,9 +84,13 @@ def test_the_installed_command_and_the_five_lines_run_from_the_wheel_alone(place
     assert Path(where).is_relative_to(place.folder / "env")
 
 
+def test_workers_find_the_installed_packages(place: Place) -> None:
+    assert place.run("python", "-c", SEARCH).split() == ["1", "complete"]
+
+
 def test_a_report_is_written_and_a_study_begins_without_a_checkout(place: Place) -> None:
     where, commit = place.run("python", "-c", REPORT).split()
-    assert Path(where).read_text().startswith("<!doctype html>")
+    assert Path(where).read_text().startswith("<!DOCTYPE html>")
     assert commit == "None"
 
 
