@@ -1,1 +1,100 @@
-"""The command line and the public Python names; nothing imports it."""
+"""The command line and the public Python names; nothing imports it.
+
+A name is imported when it is first used, so that `import stac` costs nothing and a study can be
+written down without torch. What each name is: docs/python.md.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from search.study.space import Space
+    from search.study.study import Exhaustive, Finalists, Objective, Resources, Sampled, Study
+    from stac.anynet import classrepsim
+    from stac.figures import (
+        plot_costs,
+        plot_curves,
+        plot_frontier,
+        plot_map,
+        plot_ranking,
+        plot_replays,
+    )
+    from stac.judging import answer, compare, predict, replay, report
+    from stac.result import Network, Result
+    from stac.running import open, resume, search
+    from stacnet.attention_spec import AttentionSpec
+    from stacnet.protocol import Digits, Prepared, Protocol, ScaleSignal
+    from stacnet.spec import NetworkSpec, resnet
+
+_HOME = {
+    "search.study.space": ("Space",),
+    "search.study.study": (
+        "Exhaustive",
+        "Finalists",
+        "Objective",
+        "Resources",
+        "Sampled",
+        "Study",
+    ),
+    "stac.anynet": ("classrepsim",),
+    "stac.figures": (
+        "plot_costs",
+        "plot_curves",
+        "plot_frontier",
+        "plot_map",
+        "plot_ranking",
+        "plot_replays",
+    ),
+    "stac.judging": ("answer", "compare", "predict", "replay", "report"),
+    "stac.result": ("Network", "Result"),
+    "stac.running": ("open", "resume", "search"),
+    "stacnet.attention_spec": ("AttentionSpec",),
+    "stacnet.protocol": ("Digits", "Prepared", "Protocol", "ScaleSignal"),
+    "stacnet.spec": ("NetworkSpec", "resnet"),
+}
+_MODULE = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "AttentionSpec",
+    "Digits",
+    "Exhaustive",
+    "Finalists",
+    "Network",
+    "NetworkSpec",
+    "Objective",
+    "Prepared",
+    "Protocol",
+    "Resources",
+    "Result",
+    "Sampled",
+    "ScaleSignal",
+    "Space",
+    "Study",
+    "answer",
+    "classrepsim",
+    "compare",
+    "open",
+    "plot_costs",
+    "plot_curves",
+    "plot_frontier",
+    "plot_map",
+    "plot_ranking",
+    "plot_replays",
+    "predict",
+    "replay",
+    "report",
+    "resnet",
+    "resume",
+    "search",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE:
+        raise AttributeError(f"module stac has no {name}; it has {', '.join(__all__)}")
+    value = globals()[name] = getattr(import_module(_MODULE[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 START, END = "<!-- map -->\n", "<!-- /map -->\n"
-TOPS = ("stacnet", "search", "analysis", "stac", "benchmarks")
+TOPS = ("stacnet", "search", "analysis", "stac", "examples", "benchmarks")
 
 
 def lines() -> Iterator[str]:

@@ -19,7 +19,8 @@ compact: DIR
 repair: DIR
 export: DIR --to --out
 doctor: --study --out --address
-classrepsim: DIR --out --images --train --json
+classrepsim: DIR --network --weights --data --size --taps --scales --device --out --images
+    --train --json
 compare: DIR --picks --json
 report: DIR --out
 replay: DIR --sampler --runs --concurrency --json

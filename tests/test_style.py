@@ -12,7 +12,7 @@ from readme_map import in_readme
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(
     path
-    for part in ("stacnet", "search", "analysis", "stac", "benchmarks")
+    for part in ("stacnet", "search", "analysis", "stac", "examples", "benchmarks")
     for path in (ROOT / part).rglob("*.py")
 )
 INDEX = b"index" + b"-url"  # in two parts: no file may name an index, this one neither

@@ -52,7 +52,7 @@ def calibrated(untrained: nn.Module, probe_set: ProbeSet) -> nn.Module:
 
 
 def map_with_controls(
-    networks: Sequence[tuple[nn.Module, nn.Module]],
+    networks: Sequence[tuple[nn.Module, nn.Module | None]],
     probe_set: ProbeSet,
     *,
     places: Sequence[Place],
@@ -64,7 +64,7 @@ def map_with_controls(
 
     Args:
         networks: pairs (trained, untrained) of any torch modules of one architecture, one pair per
-            vanilla seed.
+            vanilla seed; where an untrained twin is None, the map goes without that control.
         places: rows of the map; their taps are module names.
         last: name of the module whose spatial mean the classifier gets.
         scales: cells per side; every tap is also read at its native size.
@@ -77,20 +77,18 @@ def map_with_controls(
     def look_at(model: nn.Module) -> Look:
         return look(model, probe_set, taps=taps, scales=scales, settings=settings)
 
-    trained = [look_at(model) for model, _ in networks]
-    untrained = [look_at(calibrated(model, probe_set)) for _, model in networks]
-    native = trained[0].native
+    looks = {"trained": [look_at(model) for model, _ in networks]}
+    twins = [twin for _, twin in networks if twin is not None]
+    if len(twins) == len(networks):
+        looks["untrained"] = [look_at(calibrated(twin, probe_set)) for twin in twins]
+    native = looks["trained"][0].native
     finer = sorted({*scales, *native.values()})
     pixels = look(PixelModel(), probe_set, taps=[PIXELS], scales=finer, settings=settings)
     return build_map(
-        {"trained": trained, "untrained": untrained, "pixels": [pixels]},
+        {**looks, "pixels": [pixels]},
         probe_set,
-        places={
-            "trained": places,
-            "untrained": places,
-            "pixels": _pixel_places(places, native),
-        },
-        last={"trained": last, "untrained": last, "pixels": PIXELS},
+        places={**dict.fromkeys(looks, places), "pixels": _pixel_places(places, native)},
+        last={**dict.fromkeys(looks, last), "pixels": PIXELS},
         seed=settings.seed,
     )
 

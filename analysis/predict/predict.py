@@ -141,7 +141,7 @@ def map_scales(study: Study) -> list[int]:
     """Scales at which the map is read: the powers of two that fit, and every scale of the space."""
     largest = study.space.base.map_sizes[0]
     powers = {2**power for power in range(largest.bit_length()) if 2**power <= min(largest, 8)}
-    typed = {s for choices in study.space.scales for s in choices if isinstance(s, int)}
+    typed = {s for choices in study.space.stage_scales for s in choices if isinstance(s, int)}
     return sorted(powers | typed)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,18 @@ import pyarrow.compute as pc
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from analysis.report.figures import BLUE, GREY, RED, STYLE, new_figure, quiet_grid, whole_numbers
+from analysis.report.figures import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    RED,
+    SKY,
+    STYLE,
+    new_figure,
+    quiet_grid,
+    whole_numbers,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +75,7 @@ LINES = {
     "worst": (GREY, ":"),
     "network": (BLUE, "-"),
 }
+COLOURS = (BLUE, ORANGE, GREEN, RED, SKY, "black")  # of networks that have no such role, in turn
 
 
 def draw_curves(curves: tuple[Curve, ...]) -> Figure:
@@ -71,8 +84,8 @@ def draw_curves(curves: tuple[Curve, ...]) -> Figure:
         figure = new_figure(3.3)
         axes = figure.subplots()
         quiet_grid(axes)
-        for curve in curves:
-            colour, dashes = LINES[curve.label]
+        for curve, next_colour in zip(curves, cycle(COLOURS), strict=False):
+            colour, dashes = LINES.get(curve.label, (next_colour, "-"))
             percent = [100 * np.array(values) for values in (curve.low, curve.mean, curve.high)]
             axes.fill_between(curve.epochs, percent[0], percent[2], color=colour, alpha=0.12)
             axes.plot(

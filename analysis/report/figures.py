@@ -37,9 +37,16 @@ STYLE: dict[Any, Any] = {
 }
 
 
+class NotebookFigure(Figure):
+    """A figure that a notebook shows, although pyplot does not know it."""
+
+    def _repr_svg_(self) -> str:
+        return to_bytes(self, kind="svg").decode()
+
+
 def new_figure(height: float) -> Figure:
     """An empty figure of standard width; height in inches."""
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure = NotebookFigure(figsize=(WIDTH, height), layout="constrained")
     FigureCanvasSVG(figure)
     return figure
 

@@ -59,7 +59,8 @@ def map_facts(chart: ClassRepMap) -> MapFacts:
     controls = []
     for source in ("untrained", "pixels", "permuted labels"):
         of_source = [r for r in chart.select(source=source) if r.stage >= 0]
-        controls.append(panel(f"control: {source}", of_source, [r.crs for r in of_source]))
+        if of_source:  # a network that cannot be drawn anew has no untrained twin
+            controls.append(panel(f"control: {source}", of_source, [r.crs for r in of_source]))
     return MapFacts(
         places=places,
         scales=scales,

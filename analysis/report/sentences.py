@@ -27,6 +27,16 @@ def points(interval: Interval) -> str:
     return f"{text} (95 % interval {low} to {high}, {count_seeds(interval.n)})"
 
 
+def summary(comparison: Comparison) -> tuple[str, ...]:
+    """What a comparison says: the answer, where the pick lies, what it cost, what is missing."""
+    return (
+        *answer(comparison),
+        place_sentence(comparison.primary, comparison.trained),
+        cost_sentence(comparison),
+        *comparison.missing,
+    )
+
+
 def answer(comparison: Comparison) -> tuple[str, str]:
     """What came out, in two sentences with numbers."""
     pick, best = comparison.primary, comparison.best

@@ -136,16 +136,28 @@ def versions() -> str:
 
 @lru_cache(maxsize=1)
 def code_commit() -> str | None:
-    """Git commit of the code, with `+` if it was changed; None outside a checkout."""
-    folder = Path(__file__).parent
-    exported = folder.parent / "COMMIT"  # what `stac cluster up` mounts is no checkout
+    """Git commit of the code that runs, with `+` if it was changed; None if it is in none."""
+    return commit_of(Path(__file__).parents[2])
+
+
+def commit_of(root: Path) -> str | None:
+    """The commit of the packages in a folder.
+
+    A repository that happens to hold the environment into which the packages were installed does
+    not track them, and says nothing about them.
+    """
+    exported = root / "COMMIT"  # what `stac cluster up` mounts is no checkout
     if exported.exists():
         return exported.read_text().strip()
-    commands = (["git", "rev-parse", "HEAD"], ["git", "status", "--porcelain", "-uno"])
+    commands = (
+        ["git", "ls-files", "--error-unmatch", "search/store/rows.py"],
+        ["git", "rev-parse", "HEAD"],
+        ["git", "status", "--porcelain", "-uno"],
+    )
     try:
-        commit, changes = (
+        _, commit, changes = (
             subprocess.run(
-                command, cwd=folder, capture_output=True, text=True, timeout=10, check=True
+                command, cwd=root, capture_output=True, text=True, timeout=10, check=True
             ).stdout.strip()
             for command in commands
         )

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from stacnet.attention_spec import (
     AttentionKind,
@@ -22,6 +22,13 @@ from stacnet.spec import NetworkSpec, check_scale_fits
 
 Scale = Count | Literal["off", "native"]
 Scales = tuple[tuple[Scale, ...], ...]  # one tuple of choices per stage
+GivenScales = Annotated[
+    Scales | tuple[Scale, ...],
+    Rule(
+        "per stage a tuple of whole numbers of at least 1, off or native; or one for every stage",
+        lambda scales: True,
+    ),
+]
 Ratio = Annotated[float, Rule("a number of at least 1 (vanilla's own)", lambda x: x >= 1)]
 
 
@@ -49,7 +56,8 @@ class Space:
 
     Args:
         base: the vanilla network.
-        scales: per stage, the scales it may take: a number of cells per side, `native`, or `off`.
+        scales: per stage, the scales it may take: a number of cells per side, `native`, or `off`;
+            one tuple of them holds for every stage, and is kept as one per stage.
         kinds ... placements: settings shared by all stages that carry attention.
         max_params_ratio, max_macs_ratio: bounds on cost against vanilla, None for none; gates
             only add, so that nothing is below 1.
@@ -59,7 +67,7 @@ class Space:
     """
 
     base: NetworkSpec
-    scales: Scales
+    scales: GivenScales
     kinds: tuple[AttentionKind, ...] = ("stac",)
     kernels: tuple[Count, ...] = (3,)
     reductions: tuple[Count, ...] = (16,)
@@ -75,6 +83,8 @@ class Space:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.scales and not any(isinstance(one, tuple) for one in self.scales):
+            object.__setattr__(self, "scales", (self.scales,) * len(self.base.blocks))
         if self.base != self.base.vanilla:
             raise ValueError(f"base of a space must be vanilla, got {self.base.attention}")
         if len(self.scales) != len(self.base.blocks):
@@ -82,7 +92,7 @@ class Space:
                 f"scales must have one entry per stage, got {len(self.scales)} entries for "
                 f"{len(self.base.blocks)} stages"
             )
-        for stage, choices in enumerate(self.scales):
+        for stage, choices in enumerate(self.stage_scales):
             for scale in choices:
                 if isinstance(scale, int):
                     check_scale_fits(self.base, stage, scale)
@@ -98,19 +108,26 @@ class Space:
 
         What makes a choice impossible is itself and its stage, never another choice.
         """
-        present = [next((s for s in scales if s != "off"), "off") for scales in self.scales]
-        start = [scales.index(scale) for scales, scale in zip(self.scales, present, strict=True)]
+        present = [next((s for s in scales if s != "off"), "off") for scales in self.stage_scales]
+        start = [
+            scales.index(scale) for scales, scale in zip(self.stage_scales, present, strict=True)
+        ]
         digits = (*start, *(0 for _ in self.factors[len(start) :]))
         for place, factor in enumerate(self.factors):
             for digit in range(len(factor.choices)):
                 self.spec(self.index((*digits[:place], digit, *digits[place + 1 :])))
+
+    @property
+    def stage_scales(self) -> Scales:
+        """The scales of each stage, as they are kept."""
+        return cast(Scales, self.scales)
 
     @cached_property
     def factors(self) -> tuple[Factor, ...]:
         """The coordinates, in index order."""
         per_stage = tuple(
             Factor(name=f"s{stage + 1}_scale", choices=choices, ordered=True)
-            for stage, choices in enumerate(self.scales)
+            for stage, choices in enumerate(self.stage_scales)
         )
         shared = (
             ("kind", self.kinds, False),

@@ -1,4 +1,4 @@
-"""A study from a Python file: `file.py:function`, with its neighbours importable."""
+"""A study (or another value) from a file: `file.py:function`, with its neighbours importable."""
 
 import importlib.util
 import inspect
@@ -8,32 +8,42 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from search.study.study import Study
 
+T = TypeVar("T")
+
 
 def study_from_file(name: str) -> Study:
-    """The study that a function without arguments returns.
+    """The study that a function without arguments returns (see `value_from_file`)."""
+    return value_from_file(name, Study)
+
+
+def value_from_file(name: str, kind: type[T]) -> T:
+    """What a function without arguments returns.
 
     Args:
         name: `file.py:function`, or `file.py` if it has a single one.
+        kind: what it must be.
 
     Raises:
-        ValueError: there is no such file or function, or it does not give a study; a fault in the
+        ValueError: there is no such file or function, or it gives something else; a fault in the
             file is named by its line.
     """
     file, _, function = name.rpartition(":") if ".py:" in name else (name, "", "")
     path = Path(file)
     if not path.is_file():
-        raise ValueError(f"study file must exist, got {path}")
+        raise ValueError(f"{kind.__name__.lower()} file must exist, got {path}")
     with _importable(path.parent):
-        module = _guarded(lambda: _load(path), path=path, what=str(path))
-        function, make = _chosen(module, function, path=path)
-        study = _guarded(make, path=path, what=f"{path}:{function}")
-    if not isinstance(study, Study):
-        raise ValueError(f"{path}:{function} must return a Study, got {type(study).__name__}")
-    return study
+        module = _guarded(lambda: _load(path), kind, path=path, what=str(path))
+        function, make = _chosen(module, function, kind, path=path)
+        value = _guarded(make, kind, path=path, what=f"{path}:{function}")
+    if not isinstance(value, kind):
+        raise ValueError(
+            f"{path}:{function} must return a {kind.__name__}, got {type(value).__name__}"
+        )
+    return value
 
 
 @contextmanager
@@ -57,10 +67,12 @@ def _load(path: Path) -> ModuleType:
     return module
 
 
-def _chosen(module: ModuleType, function: str, *, path: Path) -> tuple[str, Callable[[], Any]]:
+def _chosen(
+    module: ModuleType, function: str, kind: type, *, path: Path
+) -> tuple[str, Callable[[], Any]]:
     """The function of that name; without name, the file's only one."""
-    known = dict(_makers(module))
-    listed = ", ".join(known) or "none that returns a Study"
+    known = dict(_makers(module, kind))
+    listed = ", ".join(known) or f"none that returns a {kind.__name__}"
     if function:
         found = getattr(module, function, None)
         if not callable(found):
@@ -71,17 +83,17 @@ def _chosen(module: ModuleType, function: str, *, path: Path) -> tuple[str, Call
     return next(iter(known.items()))
 
 
-def _makers(module: ModuleType) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """The file's own public functions that can be called as they are and may return a study."""
+def _makers(module: ModuleType, kind: type) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """The file's own public functions that can be called as they are and may return one."""
     for name, value in vars(module).items():
         if inspect.isfunction(value) and value.__module__ == module.__name__ and name[0] != "_":
             signature = inspect.signature(value)
             needed = [p for p in signature.parameters.values() if p.default is p.empty]
-            if not needed and signature.return_annotation in (signature.empty, Study, "Study"):
+            if not needed and signature.return_annotation in (signature.empty, kind, kind.__name__):
                 yield name, value
 
 
-def _guarded(call: Callable[[], Any], *, path: Path, what: str) -> Any:
+def _guarded(call: Callable[[], Any], wanted: type, *, path: Path, what: str) -> Any:
     """What the file's code gives; its fault as one line with the place in the file."""
     try:
         return call()
@@ -89,5 +101,7 @@ def _guarded(call: Callable[[], Any], *, path: Path, what: str) -> Any:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [f.lineno for f in frames if Path(f.filename).absolute() == path.absolute()]
         at = f" (line {lines[-1]})" if lines else ""  # a syntax error says its line itself
-        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        raise ValueError(f"{what} must return a Study, got {kind}{error}{at}") from error
+        name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise ValueError(
+            f"{what} must return a {wanted.__name__}, got {name}{error}{at}"
+        ) from error

@@ -55,11 +55,12 @@ def _demo(command: c.Demo) -> None:
     print(_report(folders, Path(command.out) / "report.html"))
 
 
-def _looked(store: Store, *, images: int) -> "tuple[ClassRepMap, Picks]":
+def _looked(store: Store, *, images: int, device: str | None = None) -> "tuple[ClassRepMap, Picks]":
     with Waiting("looking at the vanilla networks") as waiting:
         from analysis.predict.predict import predict
+        from stac.cli.anynet import device_of
 
-        return predict(store, images=images, tell=waiting.tell)
+        return predict(store, images=images, device=device_of(device or "cpu"), tell=waiting.tell)
 
 
 def _report(folders: list[str], out: str | Path | None) -> str:
@@ -89,27 +90,57 @@ def _train_missing(store: Store) -> int | None:
 
 
 def _classrepsim(command: c.ClassRepSim) -> int:
+    if (command.folder is None) == (command.network is None):
+        raise ValueError(
+            f"classrepsim must be given a study's DIR or a --network, got DIR={command.folder} "
+            f"network={command.network}"
+        )
+    if command.network is not None:
+        return _look_at_any(command)
+    for name in ("weights", "data", "size", "taps", "scales"):
+        if getattr(command, name) is not None:
+            raise ValueError(f"--{name} has no effect on a study's own network; leave it out")
+    assert command.folder is not None
     store = Store(command.folder)
     if command.train and (ended := _train_missing(store)) is not None:
         return ended
-    chart, picks = _looked(store, images=command.images)
+    chart, picks = _looked(store, images=command.images, device=command.device)
     if command.out:
         Path(command.out).write_text(picks.to_json())
     if command.json:
         print(picks.to_json())
         return 0
-    Console().print(_map_table(chart))
-    if chart.left_out:
-        print(
-            f"{chart.left_out} of {chart.left_out + chart.classes} classes have fewer than 2 "
-            f"validation images and are left out"
-        )
+    _show_map(chart)
     for pick in picks.picks:
         if pick.family == "rule":
             mark = " (primary)" if pick.name == picks.primary_rule else ""
             print(f"{pick.name}: {_scales(pick.spec)}{mark}")
     print(f"all picks: {command.out or store.address + '/picks.json'}")
     return 0
+
+
+def _look_at_any(command: c.ClassRepSim) -> int:
+    with Waiting("looking at the network"):
+        from stac.cli import anynet
+
+        chart = anynet.look_at(command)
+    if command.out:
+        anynet.write_map(chart, command.out)
+    if command.json:
+        print(anynet.to_json(chart))
+        return 0
+    _show_map(chart)
+    print(f"{chart.num_gallery + chart.num_queries} images of {chart.classes} classes")
+    return 0
+
+
+def _show_map(chart: "ClassRepMap") -> None:
+    Console().print(_map_table(chart))
+    if chart.left_out:
+        print(
+            f"{chart.left_out} of {chart.left_out + chart.classes} classes have fewer than 2 "
+            f"validation images and are left out"
+        )
 
 
 def _scales(spec: dict[str, Any]) -> str:
@@ -123,9 +154,9 @@ def _map_table(chart: "ClassRepMap") -> Table:
     stages = chart.stages()
     cells = sorted({reading.cells for stage in stages for reading in stage})
     table = Table("CRS", *(f"s={n}" for n in cells), box=None)
-    for number, stage in enumerate(stages, start=1):
+    for stage in stages:
         found = {reading.cells: f"{reading.crs:.2f}" for reading in stage}
-        table.add_row(f"stage {number}", *(found.get(n, "") for n in cells))
+        table.add_row(stage[0].place, *(found.get(n, "") for n in cells))
     return table
 
 
@@ -134,7 +165,7 @@ def _compare(command: c.Compare) -> None:
     with Waiting("comparing the picks with what was searched"):
         from analysis.judge.compare import compare
         from analysis.report.facts import gather
-        from analysis.report.sentences import answer, cost_sentence, place_sentence
+        from analysis.report.sentences import summary
 
         comparison = compare(store, picks_file=command.picks)
         facts = gather(store, picks_file=command.picks) if command.json else None
@@ -142,12 +173,7 @@ def _compare(command: c.Compare) -> None:
         print(facts.to_json())
         return
     console = Console()
-    for sentence in (
-        *answer(comparison),
-        place_sentence(comparison.primary, comparison.trained),
-        cost_sentence(comparison),
-        *comparison.missing,
-    ):
+    for sentence in summary(comparison):
         console.print(sentence, highlight=False)
     console.print(_ranking_table(comparison))
 

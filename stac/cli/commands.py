@@ -32,14 +32,28 @@ class Demo:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassRepSim:
-    """Map of a trained vanilla network, and the picks of every rule."""
+    """Map of a study's trained vanilla network, and the picks of every rule; or of any network."""
 
-    folder: Folder
-    """the study's folder"""
+    folder: Annotated[Positional[str | None], arg(name="DIR", metavar="DIR")] = None
+    """the study's folder; or leave it out and name a network"""
+    network: str | None = None
+    """torchvision:NAME, such as torchvision:resnet18, or file.py:function returning a module"""
+    weights: str | None = None
+    """of the network: file of a state dict; without it, the network's own"""
+    data: str | None = None
+    """for the network: scalesignal, digits, the name of prepared images, or a folder of images"""
+    size: int | None = None
+    """side that images are resized to for the network, pixels; needed for a folder of images"""
+    taps: str | None = None
+    """modules of the network, such as layer1,layer2; by default the last of each map size"""
+    scales: str | None = None
+    """cells per side at which the network's maps are read (1,2,4,8), and their native size"""
+    device: str | None = None
+    """such as cpu or cuda; by default cpu for a study, a GPU if there is one for a network"""
     out: str | None = None
-    """picks.json to write; by default in DIR"""
+    """picks.json to write; by default in DIR. Of a network: its map (.parquet, .svg or .png)"""
     images: int = 1000
-    """probe images, from the validation split; at least 4 of each class"""
+    """probe images, from the validation split (of a folder: test); at least 4 of each class"""
     train: bool = False
     """first train the vanilla network here, if the study has not: as a cell of the study"""
     json: bool = False
