@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from search.drive.run import Options, resume, search
+from search.store import lease
 from search.store.lease import read_beat
-from search.store.store import Store, lease
+from search.store.store import Store
 from search.study.space import Space
 from search.study.study import Exhaustive, Sampled, Study
 from stacnet.protocol import Protocol, ScaleSignal
