@@ -10,7 +10,7 @@ from fault_kinds import Driver, descendants, left_over  # pyright: ignore[report
 from search.store.check import check
 from search.store.schema import DETERMINISTIC_CELLS, DETERMINISTIC_EPOCHS
 from search.store.store import KEY, Store
-from search.study.cells import OWN_FAULTS
+from search.study.ends import OWN_FAULTS
 
 CELLS = {"marathon": 27, "racing": 16, "halving": 20}
 

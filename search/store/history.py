@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow.compute as pc
 
 from search.store.store import KEY, Store
-from search.study.cells import FINAL, OWN_FAULTS, Cell, Key
+from search.study.cells import Cell, Key
+from search.study.ends import FINAL, OWN_FAULTS, End
 from search.study.study import Study
 from stacnet.spec import NetworkSpec
 
@@ -21,7 +22,7 @@ class Record:
 
     attempts: int = 0
     own_faults: int = 0
-    status: str = ""
+    status: End | None = None
     gpus: float | None = None
     is_promoted: bool = False
 
@@ -59,7 +60,7 @@ class History:
         wanted = set(cell_ids)
         for key, record in self.records.items() if wanted else ():
             if record.status == "pruned" and "-".join(map(str, key)) in wanted:
-                record.status, record.is_promoted = "promoted", True
+                record.status, record.is_promoted = None, True
 
     def final(self, max_attempts: int) -> set[Key]:
         """Cells that need no further attempt."""

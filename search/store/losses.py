@@ -11,8 +11,17 @@ from search.store.lease import Beat, Lease
 from search.store.rows import Effort, Row, cell_row, now
 from search.store.store import Store
 from search.study.cells import Job
+from search.study.ends import End
 from search.study.study import Study
 
+Cause = Literal["crash", "memory", "node", "start", "driver"]
+STATUS_OF: dict[Cause, End] = {
+    "crash": "failed",
+    "memory": "oom",
+    "node": "preempted",
+    "start": "preempted",
+    "driver": "preempted",
+}
 LOST_IN_A_ROW = 10  # so many attempts lost with none between them that ended: the run stops
 
 
@@ -26,13 +35,13 @@ class Loss:
         text: what Ray said.
     """
 
-    cause: Literal["crash", "memory", "node", "start", "driver"]
+    cause: Cause
     text: str
 
     @property
-    def status(self) -> str:
+    def status(self) -> End:
         """A crash counts against the cell; what befell the machine under it does not."""
-        return {"crash": "failed", "memory": "oom"}.get(self.cause, "preempted")
+        return STATUS_OF[self.cause]
 
 
 def write_lost(
@@ -62,7 +71,7 @@ def write_lost(
     store.write_attempt(job, row, [], lost=True)
 
 
-def stored_status(job: Job, store: Store) -> str | None:
+def stored_status(job: Job, store: Store) -> End | None:
     """Status in the attempt's own file; None if there is no whole one."""
     return store.attempt_status(job)
 

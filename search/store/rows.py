@@ -13,6 +13,7 @@ from typing import Any
 
 from search.store.schema import MAX_STAGES
 from search.study.cells import Job
+from search.study.ends import End
 from search.study.study import Study
 from stacnet.protocol import EpochResult
 from stacnet.spec import NetworkSpec
@@ -35,13 +36,13 @@ class Effort:
     hostname: str | None = None
 
 
-def cell_row(job: Job, study: Study, *, status: str, effort: Effort, facts: Row) -> Row:
+def cell_row(job: Job, study: Study, *, status: End, effort: Effort, facts: Row) -> Row:
     """One row of `cells`.
 
     Args:
         job: the attempt.
         study: whose row it is.
-        status: one of `schema.STATUSES`.
+        status: how it ended.
         effort: what it cost.
         facts: further columns: static cost, results, error.
     """

@@ -2,9 +2,11 @@
 
 import pyarrow as pa
 
+from search.study.ends import ENDS
+
 SCHEMA_VERSION = 2
 MAX_STAGES = 4
-STATUSES = ("complete", "pruned", "failed", "diverged", "oom", "preempted")
+STATUSES = tuple(ENDS)
 
 
 def _column(
