@@ -14,8 +14,9 @@ from search.store.checkpoints import Checkpoints
 from search.store.lease import assert_held
 from search.store.rows import Effort, Row, cell_row, epoch_rows, now
 from search.store.store import Store
-from search.study.cells import METRICS, Job
+from search.study.cells import Job
 from search.study.ends import ENDS, End
+from search.study.metrics import METRICS
 from search.study.study import Study
 from stacnet.checkpoint import dumps
 from stacnet.cost import price

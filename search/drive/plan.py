@@ -10,7 +10,8 @@ from search.store.history import History, cell_of
 from search.store.manifest import Manifest, load_or_make
 from search.store.status import planned_cells
 from search.store.store import KEY, Store
-from search.study.cells import METRICS, Cell, Key, Outcome
+from search.study.cells import Cell, Key, Outcome
+from search.study.metrics import METRICS
 from search.study.study import Exhaustive, Sampled, Study
 
 

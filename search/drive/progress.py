@@ -14,8 +14,9 @@ from rich.table import Table
 
 from search.drive.watcher import Watcher
 from search.store.store import KEY, Store
-from search.study.cells import METRICS, Cell, Job
+from search.study.cells import Cell, Job
 from search.study.ends import FAULTS, FINAL, End
+from search.study.metrics import METRICS
 from search.study.study import Study
 
 LINE_EVERY_S = 10.0

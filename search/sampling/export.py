@@ -17,7 +17,7 @@ from search.sampling.pruner import stored_curves
 from search.store.history import History
 from search.store.schema import CELLS, MAX_STAGES
 from search.store.store import KEY, Store
-from search.study.cells import METRICS
+from search.study.metrics import METRICS
 from search.study.space import Space
 from search.study.study import Study
 

@@ -12,7 +12,8 @@ from search.store.own import ranking
 from search.store.sealed import unseal
 from search.store.storage import Storage
 from search.store.store import KEY, Store
-from search.study.cells import METRICS, Cell
+from search.study.cells import Cell
+from search.study.metrics import METRICS
 from search.study.space import Space
 from search.study.study import Sampled, Study
 from stacnet.spec import AttentionSpec, NetworkSpec

@@ -9,15 +9,6 @@ from stacnet.spec import NetworkSpec
 
 Key = tuple[str, str, int]  # network, protocol, seed
 
-# Column of `cells` that holds each metric.
-METRICS = {
-    "val_acc": "val_acc_last",
-    "val_loss": "val_loss_last",
-    "macs": "macs",
-    "params": "params",
-    "latency_s": "latency_s",
-}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:

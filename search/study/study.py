@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
 from search.errors import StudyError
+from search.study.metrics import MEASURES, Direction, Metric
 from search.study.space import Space
 from stacnet.fields import (
     Count,
@@ -20,7 +21,6 @@ from stacnet.fields import (
 from stacnet.protocol import Protocol
 
 SamplerName = Literal["random", "qmc", "tpe", "gp", "nsga2", "cmaes"]
-Metric = Literal["val_acc", "val_loss", "macs", "params", "latency_s"]
 RuleName = Literal["R1", "R2", "R3", "R4", "R5", "R2+R5", "R6", "R7"]  # analysis/predict
 Seeds = Annotated[
     tuple[Seed, ...],
@@ -85,11 +85,11 @@ class Objective:
     """
 
     metric: Metric = "val_acc"
-    direction: Literal["maximize", "minimize"] = "maximize"
+    direction: Direction = "maximize"
 
     def __post_init__(self) -> None:
         check_fields(self)
-        good = "maximize" if self.metric == "val_acc" else "minimize"
+        good = MEASURES[self.metric].direction
         if self.direction != good:
             raise ValueError(
                 f"direction of {self.metric} must be {good}, got direction={self.direction!r}"
