@@ -15,7 +15,7 @@ from pyarrow import csv
 from search.errors import StudyError
 from search.sampling.pruner import stored_curves
 from search.store.history import History
-from search.store.schema import CELLS, MAX_STAGES
+from search.store.schema import CELLS, MAX_STAGES, PER_STAGE
 from search.store.store import KEY, Store
 from search.study.metrics import METRICS
 from search.study.space import Space
@@ -24,7 +24,6 @@ from search.study.study import Study
 Row = dict[str, Any]
 Shown = dict[str, int | str]
 
-PER_STAGE = ("kind", "kernel", "reduction")  # one choice in a space, a column for each stage
 ATTRIBUTES = ("params", "macs", "suggested_by")  # equal for all own seeds
 OFF, MIXED = "off", "mixed"  # what null means: no attention, or stages that differ
 

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from search.store.schema import MAX_STAGES
+from search.store.schema import FOR_ALL_STAGES, MAX_STAGES, PER_STAGE
 from search.study.cells import Job
 from search.study.ends import End
 from search.study.study import Study
@@ -103,14 +103,10 @@ def network_columns(spec: NetworkSpec) -> Row:
     for stage, attention in enumerate(spec.attention[:MAX_STAGES], start=1):
         if attention is not None:
             size = spec.map_sizes[stage - 1]
-            columns |= {
-                f"s{stage}_kind": attention.kind,
-                f"s{stage}_scale": attention.scale or size,
-                f"s{stage}_kernel": attention.kernel,
-                f"s{stage}_reduction": attention.reduction,
-            }
+            columns[f"s{stage}_scale"] = attention.scale or size
+            columns |= {f"s{stage}_{name}": getattr(attention, name) for name in PER_STAGE}
     present = [attention for attention in spec.attention if attention is not None]
-    for name in ("pool", "upsample", "fuse", "padding", "norm", "position", "placement"):
+    for name in FOR_ALL_STAGES:
         values = {str(getattr(attention, name)) for attention in present}
         columns[name] = values.pop() if len(values) == 1 else None
     return columns

@@ -4,10 +4,14 @@ import pyarrow as pa
 
 from search.study.ends import ENDS
 from search.study.metrics import MEASURES, Metric
+from stacnet.attention_spec import OPTIONS
 
 SCHEMA_VERSION = 2
 MAX_STAGES = 4
 STATUSES = tuple(ENDS)
+# A space has one choice of each; the row has one for each stage, or one for all of them.
+PER_STAGE = ("kind", "kernel", "reduction")
+FOR_ALL_STAGES = tuple(name for name in OPTIONS if name not in PER_STAGE)
 
 
 def _column(
