@@ -35,7 +35,6 @@ Block = Literal["basic", "bottleneck"]
 Stem = Literal["s1", "s2", "imagenet"]
 
 EXPANSION = {"basic": 1, "bottleneck": 4}
-STEM_STRIDE = {"s1": 1, "s2": 2, "imagenet": 4}
 NAMED_DEPTHS: dict[int, tuple[Block, tuple[int, ...]]] = {
     8: ("basic", (1, 1, 1)),
     20: ("basic", (3, 3, 3)),

@@ -5,6 +5,7 @@ Shapes: N networks.
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -32,16 +33,11 @@ def training_picks(
     made = []
     if np.isfinite(score_N).any():
         cost_s = float(np.isfinite(bench.select_NA[uniform_N]).sum()) * trial_s
-        made.append(
-            make_pick("best uniform scale", "training", score_N, among, cost_s=cost_s,
-                      frontier_seen=seen)
-        )  # fmt: skip
+        made.append(make_pick("best uniform scale", "training", score_N, among, cost_s=cost_s))
     one_N, one_s = first_epoch(among, results, epochs, seeds_a=seeds_a)
     if np.isfinite(one_N).any():
-        made.append(
-            make_pick("one epoch", "training", one_N, among, cost_s=one_s, frontier_seen=seen)
-        )
-    return made
+        made.append(make_pick("one epoch", "training", one_N, among, cost_s=one_s))
+    return [replace(pick, frontier_seen=seen) for pick in made]
 
 
 def first_epoch(

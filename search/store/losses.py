@@ -33,10 +33,12 @@ class Loss:
         cause: `crash` of the process, `memory` of the machine ran out, `node` is gone, the worker
             could not `start`, `driver` was lost.
         text: what Ray said.
+        ended: when the worker was last heard of; None for now.
     """
 
     cause: Cause
     text: str
+    ended: datetime | None = None
 
     @property
     def status(self) -> End:
@@ -51,14 +53,10 @@ def write_lost(
     store: Store,
     loss: Loss,
     wall_s: float,
-    ended: datetime | None = None,
 ) -> None:
-    """Store the row of an attempt that can no longer do it; what no checkpoint saved is wasted.
-
-    `ended` is when it was last heard of; now, if not given.
-    """
+    """Store the row of an attempt that can no longer do it; what no checkpoint saved is wasted."""
     saved_s = Checkpoints(store.storage, job.cell.cell_id).spent_s(job.attempt)
-    ended = ended or now()
+    ended = loss.ended or now()
     effort = Effort(
         started_at=ended - timedelta(seconds=wall_s),
         ended_at=ended,
@@ -82,9 +80,12 @@ def account_for(lease: Lease, *, study: Study, store: Store) -> None:
     known = History(store, study).attempts if lost else set()
     for beat, job, wall_s in lost:
         if (job.cell.key, job.attempt, job.lease) not in known:
-            loss = Loss(cause="driver", text=f"driver on {beat.hostname}, pid {beat.pid}")
-            ended = datetime.fromisoformat(beat.beat_at)
-            write_lost(job, study=study, store=store, loss=loss, wall_s=wall_s, ended=ended)
+            loss = Loss(
+                cause="driver",
+                text=f"driver on {beat.hostname}, pid {beat.pid}",
+                ended=datetime.fromisoformat(beat.beat_at),
+            )
+            write_lost(job, study=study, store=store, loss=loss, wall_s=wall_s)
     if lease.previous is not None:
         lease.settled()
 
