@@ -1,6 +1,5 @@
 """What a network is: one frozen, canonical value that builds, prices, stores and hashes it."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +16,7 @@ from stacnet.attention_spec import (
     live_dict,
 )
 from stacnet.fields import is_whole
+from stacnet.ids import short_hash
 
 __all__ = [
     "LIVE_FIELDS",
@@ -170,7 +170,7 @@ class NetworkSpec:
     def network_id(self) -> str:
         """16 hex digits; equal for equal networks."""
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return short_hash(text)
 
 
 def resnet(

@@ -3,7 +3,6 @@
 Shapes: N networks.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,6 +13,7 @@ from analysis.judge.bench import Bench
 from analysis.judge.results import Results
 from analysis.predict.candidates import Candidates
 from analysis.predict.picks import Pick, make_pick
+from stacnet.ids import short_hash
 
 
 def training_picks(
@@ -25,7 +25,7 @@ def training_picks(
     seeds_a: Sequence[int],
 ) -> list[Pick]:
     """Baselines that see training results of seeds A: best uniform scale, one epoch of training."""
-    seen = hashlib.sha256(np.ascontiguousarray(bench.select_NA).tobytes()).hexdigest()[:16]
+    seen = short_hash(np.ascontiguousarray(bench.select_NA).tobytes())
     trial_s = results.device_s / max(1, results.cells)
     cells_NT = among.cells_NT[:, among.open_T]
     uniform_N = (cells_NT == cells_NT[:, :1]).all(1)

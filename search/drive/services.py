@@ -1,6 +1,5 @@
 """The services that loggers write to, each through its own client, imported when asked for."""
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from search.store.store import Store
 from search.study.ends import ENDS, FINAL, End
+from stacnet.ids import short_hash
 
 if TYPE_CHECKING:
     from search.drive.loggers import Metrics, Run
@@ -179,4 +179,4 @@ class WandB:
 
 def _identity(address: str, cell_id: str) -> str:
     """16 hex digits: a training of this store, whoever logs it."""
-    return hashlib.sha256(f"{address} {cell_id}".encode()).hexdigest()[:16]
+    return short_hash(f"{address} {cell_id}")

@@ -1,6 +1,5 @@
 """Rows of the store: what one attempt at a cell leaves behind."""
 
-import hashlib
 import json
 import platform
 import subprocess
@@ -15,6 +14,7 @@ from search.store.schema import FOR_ALL_STAGES, MAX_STAGES, PER_STAGE
 from search.study.cells import Job
 from search.study.ends import End
 from search.study.study import Study
+from stacnet.ids import short_hash
 from stacnet.protocol import EpochResult
 from stacnet.spec import NetworkSpec
 
@@ -116,7 +116,7 @@ def network_columns(spec: NetworkSpec) -> Row:
 def study_and_space_id(study: Study) -> tuple[str, str]:
     """Hash of the definition, and of its space alone; 16 hex digits each."""
     space = json.dumps(json.loads(study.to_json())["space"], sort_keys=True)
-    return study.study_id, hashlib.sha256(space.encode()).hexdigest()[:16]
+    return study.study_id, short_hash(space)
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,5 @@
 """A study: what is searched, how it is trained, with which strategy; one frozen value."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
@@ -18,6 +17,7 @@ from stacnet.fields import (
     check_fields,
     from_plain,
 )
+from stacnet.ids import short_hash
 from stacnet.protocol import Protocol
 
 SamplerName = Literal["random", "qmc", "tpe", "gp", "nsga2", "cmaes"]
@@ -197,7 +197,7 @@ class Study:
     @property
     def study_id(self) -> str:
         """16 hex digits; equal for equal studies."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+        return short_hash(self.to_json())
 
 
 def study_from_json(text: str | bytes, *, source: str) -> Study:
