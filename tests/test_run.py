@@ -20,7 +20,7 @@ from search.store.status import status
 from search.store.store import KEY, Store
 from search.study.study import Finalists, Sampled, Study
 
-SMOOTH = Options(progress=False, trainable=Smooth)
+SMOOTH = Options(progress=False, stand_in=Smooth)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -47,7 +47,7 @@ def states(store: Store) -> Counter:
 def test_faults_of_a_network_become_rows_and_the_search_goes_on(tmp_path: Path) -> None:
     out = tmp_path / "study"
     study = replace(cheap(seeds=(0,)), max_attempts=2)
-    summary = search(study, out, options=Options(progress=False, trainable=Faulty))
+    summary = search(study, out, options=Options(progress=False, stand_in=Faulty))
     assert summary.finished
     store = Store(out)
     assert states(store) == {"complete": 23, "diverged": 1, "failed": 4, "oom": 2}
@@ -59,12 +59,12 @@ def test_faults_of_a_network_become_rows_and_the_search_goes_on(tmp_path: Path) 
     assert ends[4] == ("failed", "crash", 1)
     assert check(store) == []
     assert status(store).failed == 3
-    again = resume(out, options=Options(progress=False, trainable=Faulty))
+    again = resume(out, options=Options(progress=False, stand_in=Faulty))
     assert (again.finished, again.ended) == (True, 0)
 
 
 def test_a_study_that_fits_no_data_stops_with_the_reason_and_ends_no_cell(tmp_path: Path) -> None:
-    options = Options(progress=False, trainable=Misfit)
+    options = Options(progress=False, stand_in=Misfit)
     with pytest.raises(StudyError, match="classes must be those of the data"):
         search(cheap(), tmp_path / "study", options=options)
     store = Store(tmp_path / "study")
