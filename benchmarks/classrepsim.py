@@ -11,8 +11,8 @@ Targets: at most one epoch; at most 0.005.
 import argparse
 import resource
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -114,7 +114,7 @@ def neighbours(
     network.eval()
     for name in names:
         parts: dict[int, list[torch.Tensor]] = {scale: [] for scale in SCALES}
-        keep = partial(keep_vectors, parts, {}, dims)
+        keep = partial(keep_vectors, parts, sketching(dims) if dims else None)
         with torch.inference_mode(), probing(network, [name], scales=SCALES, receive=keep):
             for x_BCHW in probes.batches():
                 network(x_BCHW)
@@ -129,21 +129,20 @@ def neighbours(
 
 def keep_vectors(
     parts: dict[int, list[torch.Tensor]],
-    sketches: dict[int, Sketch],
-    dims: int | None,
+    sketch_of: Callable[[int], Sketch] | None,
     tap: str,
     scale: int | None,
     v_BCS: torch.Tensor,
 ) -> None:
-    """Keep a batch of one scale, sketched if dims says so."""
+    """Keep a batch of one scale, sketched if there is a sketch for vectors of its length."""
     assert scale is not None
     x_BD = v_BCS.flatten(1).clone()
-    if dims is not None:
-        if scale not in sketches:
-            generator = torch.Generator().manual_seed(0)
-            sketches[scale] = Sketch(x_BD.shape[1], dims=dims, generator=generator)
-        x_BD = sketches[scale](x_BD)
-    parts[scale].append(x_BD)
+    parts[scale].append(sketch_of(x_BD.shape[1])(x_BD) if sketch_of else x_BD)
+
+
+def sketching(dims: int) -> Callable[[int], Sketch]:
+    """The sketch for vectors of a length, always the same one."""
+    return lru_cache(lambda num: Sketch(num, dims=dims, generator=torch.Generator().manual_seed(0)))
 
 
 def differences(projected: Found, exact: Found, probes: ProbeSet) -> np.ndarray:

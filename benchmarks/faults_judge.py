@@ -11,7 +11,7 @@ from search.store.check import check
 from search.store.part import KEY
 from search.store.schema import DETERMINISTIC_CELLS, DETERMINISTIC_EPOCHS
 from search.store.store import Store
-from search.study.cells import OWN_FAULTS
+from search.study.ends import OWN_FAULTS
 
 CELLS = {"marathon": 27, "racing": 16, "halving": 20}
 

@@ -47,7 +47,7 @@ def ours(trials: int, seconds: float, *, new_networks: bool) -> list[float]:
 
     study = _study(trials, new_networks=new_networks)
     with tempfile.TemporaryDirectory() as out:
-        search(study, out, options=Options(progress=False, trainable=_noop(seconds)))
+        search(study, out, options=Options(progress=False, stand_in=_noop(seconds)))
         ended = Store(out).cells(["ended_at"])["ended_at"].to_pylist()
     return sorted(moment.timestamp() for moment in ended)
 

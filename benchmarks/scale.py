@@ -60,7 +60,7 @@ def run(kind: str, trials: int, out: str) -> None:
         wanted = replace(study(2 * trials), strategy=Sampled(trials=trials))
     else:
         wanted = study(512, seeds=-(-trials // 512))
-    search(wanted, out, options=Options(progress=False, trainable=Smooth))
+    search(wanted, out, options=Options(progress=False, stand_in=Smooth))
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
@@ -150,7 +150,7 @@ def resume_once(out: str) -> None:
     from search.drive.run import Options, resume
 
     before = datetime.now(UTC)
-    resume(out, options=Options(progress=False, trainable=Smooth))
+    resume(out, options=Options(progress=False, stand_in=Smooth))
     started = [m for m in Store(out).cells(["started_at"])["started_at"].to_pylist() if m > before]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(memory, min(started).timestamp())

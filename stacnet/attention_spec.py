@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from stacnet.fields import is_whole
 
@@ -14,24 +14,6 @@ Padding = Literal["zeros", "reflect", "circular"]
 Norm = Literal["none", "batch"]
 Position = Literal["post", "mid"]
 Placement = Literal["all", "last"] | tuple[int, ...]
-
-CHOICES = {
-    "kind": get_args(AttentionKind),
-    "pool": get_args(Pool),
-    "upsample": get_args(Upsample),
-    "fuse": get_args(Fuse),
-    "padding": get_args(Padding),
-    "norm": get_args(Norm),
-    "position": get_args(Position),
-}
-# Which fields a kind leaves free; the others are reset, and are not stored.
-_SITE = frozenset({"position", "placement"})
-LIVE_FIELDS: dict[AttentionKind, frozenset[str]] = {
-    "stac": frozenset(CHOICES) - {"kind"} | _SITE | {"scale", "kernel", "reduction"},
-    "se": _SITE | {"reduction"},
-    "ge": _SITE | {"scale", "reduction"},
-    "scconv": _SITE | {"scale", "kernel"},
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,8 +78,21 @@ class AttentionSpec:
 
 
 Attention = AttentionSpec | None
+OPTIONS = tuple(field.name for field in fields(AttentionSpec) if field.name != "scale")
+CHOICES = {
+    field.name: get_args(field.type)
+    for field in fields(AttentionSpec)
+    if get_origin(field.type) is Literal
+}
+# Which fields a kind leaves free; the others are reset, and are not stored.
+_SITE = frozenset({"position", "placement"})
+LIVE_FIELDS: dict[AttentionKind, frozenset[str]] = {
+    "stac": frozenset(OPTIONS) - {"kind"} | {"scale"},
+    "se": _SITE | {"reduction"},
+    "ge": _SITE | {"scale", "reduction"},
+    "scconv": _SITE | {"scale", "kernel"},
+}
 _DEFAULTS = AttentionSpec()
-_FIELD_NAMES = frozenset(field.name for field in fields(AttentionSpec)) - {"kind"}
 
 
 def live_dict(attention: AttentionSpec) -> dict[str, Any]:
@@ -137,7 +132,7 @@ def canonical(
     }
     if cells == 2 and attention.padding == "circular":
         changes["padding"] = "reflect"  # both borders of a pair repeat its other cell
-    inert = set(_FIELD_NAMES - LIVE_FIELDS[attention.kind])
+    inert = set(LIVE_FIELDS["stac"] - LIVE_FIELDS[attention.kind])
     inert |= {"pool", "upsample"} if cells == size else set()
     inert |= {"upsample"} if cells == 1 else set()
     inert |= {"padding"} if changes["kernel"] == 1 else set()

@@ -1,6 +1,5 @@
 """How a network is trained: the data it sees and the recipe, one frozen value with an id."""
 
-import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from stacnet.fields import (
     Whole,
     check_fields,
 )
+from stacnet.ids import short_hash
 
 BatchSize = Annotated[int, Rule("a whole number of at least 2 (norms need two)", lambda n: n >= 2)]
 Checksum = Annotated[
@@ -173,7 +173,7 @@ class Protocol:
     def protocol_id(self) -> str:
         """16 hex digits; equal for equal protocols."""
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return short_hash(text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

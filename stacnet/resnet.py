@@ -148,11 +148,14 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
         for name, module in modules:
             if (".attention." in f"{name}.") == in_gate:
                 known = _initialise_one(module, generator, fan="fan_in" if in_gate else "fan_out")
-                own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+                own = [
+                    *dict(module.named_parameters(recurse=False)),
+                    *dict(module.named_buffers(recurse=False)),
+                ]
                 if own and not known:  # it would keep whatever was in its memory
                     raise ValueError(
                         f"a layer with parameters must have a rule in _initialise_one, got "
-                        f"{name}: {type(module).__name__}"
+                        f"{name}: {type(module).__name__} with {', '.join(own)}"
                     )
 
 

@@ -1,6 +1,5 @@
 """What a network is: one frozen, canonical value that builds, prices, stores and hashes it."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +16,7 @@ from stacnet.attention_spec import (
     live_dict,
 )
 from stacnet.fields import is_whole
+from stacnet.ids import short_hash
 
 __all__ = [
     "LIVE_FIELDS",
@@ -35,7 +35,6 @@ Block = Literal["basic", "bottleneck"]
 Stem = Literal["s1", "s2", "imagenet"]
 
 EXPANSION = {"basic": 1, "bottleneck": 4}
-STEM_STRIDE = {"s1": 1, "s2": 2, "imagenet": 4}
 NAMED_DEPTHS: dict[int, tuple[Block, tuple[int, ...]]] = {
     8: ("basic", (1, 1, 1)),
     20: ("basic", (3, 3, 3)),
@@ -171,7 +170,7 @@ class NetworkSpec:
     def network_id(self) -> str:
         """16 hex digits; equal for equal networks."""
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return short_hash(text)
 
 
 def resnet(

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from search.store.check import check
-from search.store.compact import BATCH, merge_all, merge_loose
+from search.store.compact import merge_all, merge_loose
 from search.store.extras import finalist_cells, read_extras
 from search.store.history import read_history
 from search.store.own import best_network, ranking
@@ -160,7 +160,6 @@ def test_the_status_of_an_attempt_is_its_worker_s(store: Store) -> None:
 def test_compaction_makes_files_of_a_batch_and_leaves_settled_ones_alone(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert BATCH == 1000
     monkeypatch.setattr("search.store.compact.BATCH", 4)
     for point in range(22):
         d.attempt(store, point)

@@ -8,9 +8,10 @@ import pyarrow as pa
 import pytest
 from planted import cells_table, epochs_table, planted_accuracy, planted_store, small_study
 
-from analysis.judge.bench import split_seeds
+from analysis.judge.bench import make_bench, split_seeds
 from analysis.judge.compare import compare
 from analysis.judge.comparison import Comparison
+from analysis.judge.results import COLUMNS, results_from_table
 from analysis.predict.candidates import Candidates, candidates
 from analysis.predict.picks import Picks, make_pick
 from search.store.rows import study_and_space_id
@@ -122,13 +123,24 @@ def test_the_comparison_is_plain_json_without_nan(compared):
 
 
 def test_the_frontier_is_selected_on_a_and_its_reference_does_not_depend_on_results(
-    compared, among
+    study, among, tmp_path
 ):
-    macs = compared.fronts[0]
-    assert macs.cost == "macs"
-    assert macs.reference == (among.macs_N.max(), 1 / 8)
-    assert list(macs.costs) == sorted(macs.costs)
-    assert macs.hypervolume > 0
+    store = planted_store(str(tmp_path), study)
+    protocol_id = study.protocol.protocol_id
+    results = results_from_table(
+        store.cells(COLUMNS), protocol_id=protocol_id, known=among.network_ids
+    )
+    bench = make_bench(study, among, results)
+    front = bench.front("macs")
+    assert front.reference == (among.macs_N.max(), 1 / 8)
+    assert list(front.costs) == sorted(front.costs)
+    assert front.hypervolume > 0
+    turned = replace(bench, measure_NB=1 - bench.measure_NB).front("macs")
+    assert (turned.network_ids, turned.costs) == (front.network_ids, front.costs)
+    assert turned.accuracies == pytest.approx([1 - accuracy for accuracy in front.accuracies])
+    other = replace(bench, select_NA=1 - bench.select_NA).front("macs")
+    assert other.network_ids != front.network_ids
+    assert turned.reference == other.reference == front.reference
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)])

@@ -1,10 +1,12 @@
 """The command line as it is: a flag that comes or goes is a change somebody has to write here."""
 
 import re
+from importlib import import_module
+from typing import get_type_hints
 
 import pytest
 
-from stac.cli.commands import parse
+from stac.cli.commands import HANDLERS, parse
 from stac.cli.known import known_commands
 
 COMMANDS = """
@@ -57,3 +59,11 @@ def test_the_help_page_has_the_listed_flags_and_no_others(
     page = capsys.readouterr().out
     shown = set(re.findall(r"^\W? (?:-[a-gi-z], )?(--[a-z][a-z-]+)", page, flags=re.M))
     assert shown == {flag for flag in known_commands()[name] if flag.startswith("--")}
+
+
+@pytest.mark.parametrize(("command", "handler"), HANDLERS.items(), ids=HANDLERS.values())
+def test_what_carries_a_command_out_takes_that_command(command: type, handler: str) -> None:
+    module, _, function = handler.partition(":")
+    hints = get_type_hints(getattr(import_module(f"stac.cli.{module}"), function))
+    assert hints["command"] is command
+    assert hints["return"] in (int, type(None))

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from searches import cheap
@@ -11,9 +12,11 @@ from search.sampling.pruner import Halving, Median, make_pruner
 from search.sampling.strategy import Chain, Listed
 from search.store.checkpoints import Checkpoints
 from search.store.history import History, read_history
+from search.store.losses import STATUS_OF, Cause
 from search.store.storage import Storage
 from search.store.store import Store
 from search.study.cells import Cell, Job
+from search.study.ends import ENDS, FAULTS, FINAL, OWN_FAULTS, End
 from search.study.study import Resources, Sampled, Study
 
 GPU = replace(cheap(), resources=Resources(cpus=1, gpus=0.25))
@@ -127,3 +130,15 @@ def test_a_resumed_scheduler_decides_as_the_one_before() -> None:
     for value in (0.1, 0.65, 0.7, 0.95):
         new = [value]
         assert resumed.should_stop("new", new) == unbroken.should_stop("new", new)
+
+
+def test_each_end_has_one_meaning_and_the_sets_follow_from_it() -> None:
+    assert set(ENDS) == set(get_args(End))
+    assert {"complete", "pruned", "diverged"} == FINAL
+    assert {"failed", "oom", "diverged"} == FAULTS
+    assert {"failed", "oom"} == OWN_FAULTS
+    assert {end for end, meaning in ENDS.items() if not meaning.keeps_checkpoint} == {
+        "complete",
+        "diverged",
+    }
+    assert set(STATUS_OF) == set(get_args(Cause))

@@ -13,7 +13,7 @@ def spent(*rows: tuple[str | None, str | None, float]) -> list[Spending]:
 def test_a_bill_is_hours_times_the_price_of_the_device():
     done = bill(spent(("a", "A10G", 1800.0), ("b", "A10G", 5400.0)), {"A10G": 1.5})
     assert done.total == pytest.approx(3.0)
-    assert done.unpriced_s == 0
+    assert {item.per_hour for item in done.items} == {1.5}
 
 
 def test_a_hosts_own_price_comes_before_its_devices():
@@ -25,7 +25,7 @@ def test_a_hosts_own_price_comes_before_its_devices():
 def test_what_has_no_price_is_counted_and_not_taken_for_free():
     done = bill(spent(("desk", "i5", 7200.0), ("x", None, 60.0), (None, None, 0.0)), {"A10G": 1})
     assert done.total == 0
-    assert done.unpriced_s == 7260.0
+    assert sum(item.device_s for item in done.items if item.per_hour is None) == 7260.0
 
 
 @pytest.mark.parametrize(

@@ -163,8 +163,31 @@ def test_a_state_dict_round_trips():
     assert torch.equal(copy(images(spec)), network(images(spec)))
 
 
-@pytest.mark.parametrize("layer", [nn.Conv1d(2, 2, 1), nn.LayerNorm(2), nn.PReLU()])
-def test_a_layer_with_parameters_and_no_rule_to_fill_them_is_refused_by_its_name(layer):
+class Scaled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.strength = nn.Parameter(torch.empty(2))
+
+
+@pytest.mark.parametrize(
+    ("layer", "own"),
+    [
+        (nn.Conv1d(2, 2, 1), "weight, bias"),
+        (nn.LayerNorm(2), "weight, bias"),
+        (nn.PReLU(), "weight"),
+        (Scaled(), "strength"),
+    ],
+)
+def test_a_layer_with_parameters_and_no_rule_to_fill_them_is_refused_by_its_name(layer, own):
     network = nn.Sequential(nn.ReLU(), layer)
-    with pytest.raises(ValueError, match=f"must have a rule .*, got 1: {type(layer).__name__}"):
+    with pytest.raises(ValueError, match=f"a rule .*, got 1: {type(layer).__name__} with {own}$"):
         initialise(network, torch.Generator())
+
+
+@pytest.mark.parametrize("layer", [nn.Conv1d(4, 4, 3), nn.LayerNorm(4), Scaled()])
+def test_a_network_whose_gate_has_a_layer_without_rule_is_never_built(layer, monkeypatch):
+    spec = replace(SMALL, attention=(AttentionSpec(scale=2), None, None, None))
+    monkeypatch.setattr("stacnet.resnet.make_gate", lambda channels, attention: layer)
+    at = rf"got stages\.0\.0\.attention: {type(layer).__name__} with "
+    with pytest.raises(ValueError, match=at):
+        build(spec)

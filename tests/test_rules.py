@@ -18,7 +18,6 @@ from analysis.predict.rules import (
     MACS_RATIO,
     RULES,
     best_candidate,
-    lambda_sweep,
     rule_scores,
     within_budget,
 )
@@ -151,17 +150,6 @@ def test_networks_over_the_bounds_of_the_space_are_no_candidates(study):
     expected = [n for n, m in zip(every.network_ids, every.macs_N, strict=True) if m <= 1.01 * base]
     assert 0 < len(kept) < len(every)
     assert list(kept.network_ids) == expected
-
-
-@given(st.integers(0, 10_000))
-def test_the_lambda_sweep_finds_every_network_that_is_best_for_some_price(seed):
-    rng = np.random.default_rng(seed)
-    gain, macs = rng.integers(0, 20, 12) / 10, rng.integers(1, 30, 12)
-    swept = lambda_sweep(gain, macs)
-    assert list(macs[swept]) == sorted(set(macs[swept]))
-    for price in np.linspace(0, 2, 41):
-        best = (gain - price * macs).max()
-        assert max(gain[i] - price * macs[i] for i in swept) == pytest.approx(best)
 
 
 def test_the_budget_ranks_dear_networks_behind_all_others(among):

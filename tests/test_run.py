@@ -14,12 +14,14 @@ from search.drive.run import Options, extend, finalists, resume, search
 from search.errors import StudyError
 from search.sampling.export import export_csv, export_optuna
 from search.store.check import check
+from search.store.lease import Lease
+from search.store.losses import account_for
 from search.store.part import KEY
 from search.store.status import status
 from search.store.store import Store
 from search.study.study import Finalists, Sampled, Study
 
-SMOOTH = Options(progress=False, trainable=Smooth)
+SMOOTH = Options(progress=False, stand_in=Smooth)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,7 +48,7 @@ def states(store: Store) -> Counter:
 def test_faults_of_a_network_become_rows_and_the_search_goes_on(tmp_path: Path) -> None:
     out = tmp_path / "study"
     study = replace(cheap(seeds=(0,)), max_attempts=2)
-    summary = search(study, out, options=Options(progress=False, trainable=Faulty))
+    summary = search(study, out, options=Options(progress=False, stand_in=Faulty))
     assert summary.finished
     store = Store(out)
     assert states(store) == {"complete": 23, "diverged": 1, "failed": 4, "oom": 2}
@@ -58,15 +60,19 @@ def test_faults_of_a_network_become_rows_and_the_search_goes_on(tmp_path: Path) 
     assert ends[4] == ("failed", "crash", 1)
     assert check(store) == []
     assert status(store).failed == 3
-    again = resume(out, options=Options(progress=False, trainable=Faulty))
+    again = resume(out, options=Options(progress=False, stand_in=Faulty))
     assert (again.finished, again.ended) == (True, 0)
 
 
 def test_a_study_that_fits_no_data_stops_with_the_reason_and_ends_no_cell(tmp_path: Path) -> None:
-    options = Options(progress=False, trainable=Misfit)
+    options = Options(progress=False, stand_in=Misfit)
     with pytest.raises(StudyError, match="classes must be those of the data"):
         search(cheap(), tmp_path / "study", options=options)
-    assert set(states(Store(tmp_path / "study"))) <= {"preempted"}
+    store = Store(tmp_path / "study")
+    assert states(store) == {}
+    with Lease(store.storage) as lease:  # as the next run does
+        account_for(lease, study=cheap(), store=store)
+    assert set(states(store)) == {"preempted"}
 
 
 def test_a_sampled_search_trains_no_network_twice_and_can_be_extended(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from searches import cheap
 
 from search.errors import StoreError
 from search.store.check import check
-from search.store.compact import BATCH, merge_all, merge_loose
+from search.store.compact import merge_all, merge_loose
 from search.store.history import read_history
 from search.store.losses import Loss, write_lost
 from search.store.manifest import load_or_make
@@ -233,7 +233,6 @@ def test_a_store_of_schema_version_1_stays_readable() -> None:
 
 
 def test_a_batch_of_loose_files_becomes_one(store: Store) -> None:
-    assert BATCH >= 100
     for point in range(20):
         put(store, job(point), epochs=1)
     assert merge_loose(store) == 40

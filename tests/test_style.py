@@ -10,6 +10,8 @@ import pytest
 from readme_map import in_readme
 
 ROOT = Path(__file__).parent.parent
+# More than five: each a part of what the value is, none of which has a home with another.
+WIDE = {"stacnet/train.py:__init__", "analysis/look/controls.py:map_with_controls"}
 SOURCES = sorted(
     path
     for part in ("stacnet", "search", "analysis", "stac", "examples", "benchmarks")
@@ -38,7 +40,9 @@ def test_a_function_fits_a_screen_and_has_few_arguments(path: Path) -> None:
         docstring = ast.get_docstring(function, clean=False) or ""
         assert lines - len(docstring.splitlines()) <= 40, f"{function.name} is {lines} lines long"
         named = [a.arg for a in (*function.args.args, *function.args.kwonlyargs)]
-        assert len([a for a in named if a not in ("self", "cls")]) <= 6, f"{function.name}: {named}"
+        most = 6 if f"{path.relative_to(ROOT)}:{function.name}" in WIDE else 5
+        few = [a for a in named if a not in ("self", "cls")]
+        assert len(few) <= most, f"{function.name}: {named}"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -1,6 +1,6 @@
 """Statistics of prediction against truth: intervals, equivalence, rank agreement, power.
 
-Everything scipy has is scipy's. Shapes: S seeds, N networks, P p-values.
+Distributions, ranks and standard errors are scipy's. Shapes: S seeds, N networks, P p-values.
 """
 
 from collections.abc import Sequence
@@ -35,9 +35,10 @@ def mean_interval(values_S: Floats) -> Interval:
     mean = float(values_S.mean())
     if len(values_S) < 2:
         return Interval(mean, np.nan, np.nan, 1)
-    error = float(values_S.std(ddof=1)) / len(values_S) ** 0.5
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, len(values_S) - 1)) * error
-    return Interval(mean, mean - half, mean + half, len(values_S))
+    error = stats.sem(values_S)
+    t = stats.t(len(values_S) - 1, loc=mean, scale=error)
+    low, high = t.interval(LEVEL) if error else (mean, mean)
+    return Interval(mean, float(low), float(high), len(values_S))
 
 
 def equivalence_p(difference_S: Floats, *, margin: float) -> float:
@@ -47,9 +48,9 @@ def equivalence_p(difference_S: Floats, *, margin: float) -> float:
         return float("nan")
     if np.ptp(difference_S) == 0:
         return 0.0 if abs(difference_S[0]) < margin else 1.0
-    error = float(difference_S.std(ddof=1)) / len(difference_S) ** 0.5
     closest = margin - abs(float(difference_S.mean()))  # the two tests differ in sign alone
-    return float(stats.t.sf(closest / error, len(difference_S) - 1))
+    # Not two of ttest_1samp, which warn of differences that are equal but for their rounding.
+    return float(stats.t.sf(closest / stats.sem(difference_S), len(difference_S) - 1))
 
 
 def effect_size(difference_S: Floats) -> float:
@@ -121,6 +122,7 @@ def spearman(score_N: Floats, accuracy_N: Floats) -> float:
     both = np.isfinite(score_N) & np.isfinite(accuracy_N)
     if both.sum() < 2 or np.ptp(score_N[both]) == 0 or np.ptp(accuracy_N[both]) == 0:
         return float("nan")
+    # as spearmanr, whose last bit differs: published numbers stay as they are
     ranks = stats.rankdata(score_N[both]), stats.rankdata(accuracy_N[both])
     return float(np.corrcoef(*ranks)[0, 1])
 

@@ -3,8 +3,8 @@
 Shapes: N networks.
 """
 
-import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ from analysis.judge.bench import Bench
 from analysis.judge.results import Results
 from analysis.predict.candidates import Candidates
 from analysis.predict.picks import Pick, make_pick
+from stacnet.ids import short_hash
 
 
 def training_picks(
@@ -24,7 +25,7 @@ def training_picks(
     seeds_a: Sequence[int],
 ) -> list[Pick]:
     """Baselines that see training results of seeds A: best uniform scale, one epoch of training."""
-    seen = hashlib.sha256(np.ascontiguousarray(bench.select_NA).tobytes()).hexdigest()[:16]
+    seen = short_hash(np.ascontiguousarray(bench.select_NA).tobytes())
     trial_s = results.device_s / max(1, results.cells)
     cells_NT = among.cells_NT[:, among.open_T]
     uniform_N = (cells_NT == cells_NT[:, :1]).all(1)
@@ -32,16 +33,11 @@ def training_picks(
     made = []
     if np.isfinite(score_N).any():
         cost_s = float(np.isfinite(bench.select_NA[uniform_N]).sum()) * trial_s
-        made.append(
-            make_pick("best uniform scale", "training", score_N, among, cost_s=cost_s,
-                      frontier_seen=seen)
-        )  # fmt: skip
+        made.append(make_pick("best uniform scale", "training", score_N, among, cost_s=cost_s))
     one_N, one_s = first_epoch(among, results, epochs, seeds_a=seeds_a)
     if np.isfinite(one_N).any():
-        made.append(
-            make_pick("one epoch", "training", one_N, among, cost_s=one_s, frontier_seen=seen)
-        )
-    return made
+        made.append(make_pick("one epoch", "training", one_N, among, cost_s=one_s))
+    return [replace(pick, frontier_seen=seen) for pick in made]
 
 
 def first_epoch(

@@ -88,7 +88,6 @@ def make_pick(
     among: Candidates,
     *,
     cost_s: float,
-    frontier_seen: str | None = None,
 ) -> Pick:
     """The best-scored candidate (ties: fewest MACs), with all scores; NaN becomes null."""
     best = best_candidate(score_N, among)
@@ -100,7 +99,6 @@ def make_pick(
         spec=json.loads(json.dumps(among.specs[best].to_dict())),
         scores=tuple(None if np.isnan(s) else float(s) for s in score_N),
         cost_s=cost_s,
-        frontier_seen=frontier_seen,
     )
 
 

@@ -153,20 +153,3 @@ def best_candidate(score_N: NDArray[np.float64], among: Candidates) -> int:
         (among.points_N, among.params_N, among.macs_N, -np.nan_to_num(score_N, nan=-np.inf))
     )
     return int(order[0])
-
-
-def lambda_sweep(gain_N: NDArray[np.float64], macs_N: NDArray[np.int64]) -> list[int]:
-    """Every candidate that maximises gain - lambda * MACs for some lambda >= 0, fewest MACs first.
-
-    This is R6's predicted front: the upper convex hull, found by gift wrapping from the most gain.
-    """
-    at = int(np.lexsort((macs_N, -gain_N))[0])
-    swept = [at]
-    while True:
-        cheaper = np.flatnonzero(macs_N < macs_N[at])
-        if not len(cheaper):
-            return swept[::-1]
-        slope = (gain_N[at] - gain_N[cheaper]) / (macs_N[at] - macs_N[cheaper])
-        flattest = cheaper[slope <= slope.min() * (1 + 1e-12)]
-        at = int(flattest[np.argmin(macs_N[flattest])])
-        swept.append(at)

@@ -18,6 +18,7 @@ import yaml
 from search.cluster import aws
 from search.cluster.cluster_file import NO_SSH, Cluster, read_cluster, show, ssh
 from search.cluster.snapshot import export, make_token
+from search.drive import private
 from search.errors import ClusterError
 
 ON_HEAD = "cd ~/stacnet && . ~/.stacnet.env && exec .venv/bin"
@@ -115,9 +116,7 @@ def head_address(cluster: Cluster) -> str:
 
 
 def _launcher_state(cluster: Cluster) -> Path:
-    from ray.autoscaler._private.local.config import get_state_path
-
-    return Path(get_state_path(cluster.name))
+    return Path(private.launcher_notes(cluster.name))
 
 
 def _forget_head(cluster: Cluster, running: list[str] | None) -> None:

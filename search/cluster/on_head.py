@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from search.cluster import runs
+from search.drive import private
 from search.errors import ClusterError
 
 POLL_S = 1.0
@@ -82,7 +83,7 @@ def wait(*, gpus: int, cpus: int, timeout_s: float) -> str:
             have = f"{found.get('GPU', 0):g} GPUs, {found.get('CPU', 0):g} CPUs"
             if found.get("GPU", 0) >= gpus and found.get("CPU", 0) >= cpus:
                 return have
-            why = launches(_status())
+            why = launches(private.autoscaler_report(_gcs()))
             if time.monotonic() > deadline:
                 wanted = f"wanted {gpus} GPUs, {cpus} CPUs in {timeout_s:g} s, got {have}"
                 raise TimeoutError(f"{wanted}; the autoscaler says: {why}")
@@ -99,33 +100,19 @@ def launches(report: str) -> str:
     return " ".join(f"{NODES}{found}".split()) if found else " ".join(report.split())
 
 
-def _status() -> str:
-    """The text of `ray status`, with the reasons of failures, from either autoscaler."""
-    from ray._private import ray_constants
-    from ray.autoscaler._private.commands import debug_status
-
-    gcs = _gcs()
-    keys = (ray_constants.DEBUG_AUTOSCALING_STATUS, ray_constants.DEBUG_AUTOSCALING_ERROR)
-    status, error = (gcs.internal_kv_get(key.encode()) for key in keys)
-    return debug_status(status, error, verbose=True, address=gcs.address)
-
-
 def _gcs() -> Any:
     """A client of this machine's cluster.
 
     Raises:
         ConnectionError: nobody listens there; Ray's own client would try for a minute.
     """
-    from ray._private.services import canonicalize_bootstrap_address_or_die
-    from ray._raylet import GcsClient  # type: ignore[attr-defined]
-
-    address = canonicalize_bootstrap_address_or_die("auto")
+    address = private.head_address()
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_S).close()
     except OSError as error:
         raise ConnectionError(f"Ray must answer at {address}, got: {error}") from None
-    return GcsClient(address=address)
+    return private.head_client(address)
 
 
 def submit(words: list[str]) -> int:

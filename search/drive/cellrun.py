@@ -14,7 +14,9 @@ from search.store.checkpoints import Checkpoints
 from search.store.lease import assert_held
 from search.store.rows import Effort, Row, cell_row, epoch_rows, now
 from search.store.store import Store
-from search.study.cells import METRICS, Job
+from search.study.cells import Job
+from search.study.ends import ENDS, End
+from search.study.metrics import METRICS
 from search.study.study import Study
 from stacnet.checkpoint import dumps
 from stacnet.cost import price
@@ -24,7 +26,6 @@ from stacnet.train import Diverged
 
 CHECKPOINT_EVERY_S = 30.0
 STATIC = ("params", "params_effective", "macs", "activations")
-USEFUL = frozenset({"complete", "diverged", "pruned"})  # ends that waste nothing
 
 
 class TrainerLike(Protocol):
@@ -59,10 +60,11 @@ class CellRun:
         self, job: Job, *, store: Store, study: Study, make_trainer: Callable[[], TrainerLike]
     ) -> None:
         self.job = job
-        self.status: str | None = None
+        self.status: End | None = None
         self._store, self._study, self._make_trainer = store, study, make_trainer
         self._checkpoints = Checkpoints(store.storage, job.cell.cell_id)
         self._started_at, self._begin = now(), time.monotonic()
+        self._has_raised = False
         self._saved_s = 0.0
         self._wait_s: float | None = None
         self._memory = PeakMemory(on_gpu=job.gpus > 0)
@@ -85,7 +87,7 @@ class CellRun:
         try:
             self._advance(slice_s)
         except StudyError:
-            self.status = "raised"  # no row: the next run accounts for it as a lost attempt
+            self._has_raised = True  # no row: the next run accounts for it as a lost attempt
             raise
         except Diverged as error:
             self._end("diverged", error)
@@ -95,15 +97,15 @@ class CellRun:
             self._end("failed", error)
         return self.report()
 
-    def stop(self, status: str) -> None:
+    def stop(self, status: End) -> None:
         """End early as `pruned` or `preempted`, with a checkpoint."""
-        if self.status is None:
+        if self.status is None and not self._has_raised:
             if self._trainer is not None:
                 self._save()
             self._end(status, None)
 
     def report(self) -> dict[str, Any]:
-        """How far it is: ended, status, values by metric, curve of validation accuracies.
+        """How far it is: ended, status (then), values by metric, curve of validation accuracies.
 
         `epochs` are those that no report has had before.
         """
@@ -111,7 +113,7 @@ class CellRun:
         fresh, self._num_reported = self._results[self._num_reported :], len(curve)
         return {
             "ended": self.status is not None,
-            "status": self.status or "running",
+            "status": self.status,
             "epoch": len(curve),
             "values": self._values,
             "curve": curve,
@@ -166,7 +168,7 @@ class CellRun:
         if self.job.lease:
             assert_held(self._store.storage, self.job.lease)
 
-    def _end(self, status: str, error: Exception | None) -> None:
+    def _end(self, status: End, error: Exception | None) -> None:
         facts = self._result_columns(status) | _error_columns(error) | self._static()
         self._values = {
             metric: facts[column]
@@ -177,10 +179,10 @@ class CellRun:
         if status == "complete" and self._keeps_weights and self._trainer:
             weights = dumps(self._trainer.evaluated_model.state_dict())
             self._store.write_weights(self.job.cell.cell_id, weights)
-        effort = self._effort(wasted=status not in USEFUL)
+        effort = self._effort(wasted=not ENDS[status].is_final)
         row = cell_row(self.job, self._study, status=status, effort=effort, facts=facts)
         self._store.write_attempt(self.job, row, epoch_rows(self.job, self._results))
-        if status in ("complete", "diverged"):
+        if not ENDS[status].keeps_checkpoint:
             self._checkpoints.clear()
         self.status, self._trainer = status, None
 
@@ -197,7 +199,7 @@ class CellRun:
             columns["latency_s"] = latency(self.job.cell.spec, device=device).image_s
         return columns
 
-    def _result_columns(self, status: str) -> Row:
+    def _result_columns(self, status: End) -> Row:
         results = self._results
         columns: Row = {
             "epochs": len(results),

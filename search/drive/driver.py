@@ -13,6 +13,7 @@ from search.store.lease import Lease
 from search.store.losses import LOST_IN_A_ROW, Loss, stored_status, write_lost
 from search.store.store import Store
 from search.study.cells import Job
+from search.study.ends import End
 from search.study.study import Study
 
 SLICE_S = 5.0  # how long a worker trains between two reports, and a stop waits at most
@@ -77,8 +78,10 @@ class Desk:
         bound = self.claims.pop(name, None)
         return self._hand(name, bound or self._next(gpus))
 
-    def reported(self, name: str, report: dict[str, Any]) -> Job | Literal["go on", "stop"] | str:
-        """A worker has finished a slice; its next job, or a status to end this one with."""
+    def reported(
+        self, name: str, report: dict[str, Any]
+    ) -> Job | Literal["go on", "stop", "pruned"]:
+        """A worker has finished a slice; its next job, or what is to become of this one."""
         job = self.jobs.get(name)
         if job is None:
             return self._hand(name, self._next(self.shares[name])) or "stop"
@@ -173,7 +176,7 @@ class Desk:
                 watcher.began(job)
         return job
 
-    def _returned(self, name: str, status: str, report: dict[str, Any]) -> None:
+    def _returned(self, name: str, status: End, report: dict[str, Any]) -> None:
         job = self.jobs.pop(name)
         self.ended += 1
         self.lease.ended(job.cell.cell_id)

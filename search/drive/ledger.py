@@ -6,7 +6,8 @@ from typing import Any, Literal
 from search.errors import StudyError
 from search.sampling.strategy import Strategy
 from search.store.history import History, Record
-from search.study.cells import OWN_FAULTS, Cell, Job, Key, Outcome
+from search.study.cells import Cell, Job, Key, Outcome
+from search.study.ends import OWN_FAULTS, End
 from search.study.study import Study
 
 
@@ -60,7 +61,7 @@ class Ledger:
             return self._hand_out(answer)
         return "wait" if self.out else answer
 
-    def returned(self, job: Job, *, status: str, report: dict[str, Any]) -> bool:
+    def returned(self, job: Job, *, status: End, report: dict[str, Any]) -> bool:
         """An attempt has ended.
 
         Returns:
@@ -98,7 +99,7 @@ class Ledger:
         return job
 
 
-def outcome_of(status: str, report: dict[str, Any]) -> Outcome:
+def outcome_of(status: End, report: dict[str, Any]) -> Outcome:
     """What a strategy is told."""
     curve = tuple(report.get("curve", ()))
     return Outcome(status=status, values=dict(report.get("values", {})), curve=curve)

@@ -14,6 +14,7 @@ from search.sampling.export import OFF, shown, shown_columns
 from search.store.rows import network_columns
 from search.store.store import Store
 from search.study.cells import Job
+from search.study.ends import End
 from search.study.study import Study
 from stacnet.spec import NetworkSpec
 
@@ -53,7 +54,7 @@ class Service(Protocol):
 
     def begin(self, run: Run) -> None: ...
     def log(self, run: Run, epoch: int, metrics: Metrics) -> None: ...
-    def end(self, run: Run, status: str, metrics: Metrics) -> None: ...
+    def end(self, run: Run, status: End, metrics: Metrics) -> None: ...
     def close(self) -> None: ...
 
 
@@ -78,7 +79,7 @@ class Logger(Watcher):
             metrics = {tag: row[name] for name, tag in TAGS.items() if row.get(name) is not None}
             self._do(partial(self._service.log, run, row["epoch"], metrics))
 
-    def ended(self, job: Job, status: str, report: dict[str, Any]) -> None:
+    def ended(self, job: Job, status: End, report: dict[str, Any]) -> None:
         """The run is over, with its last figures."""
         metrics = {f"final/{name}": value for name, value in report.get("values", {}).items()}
         self._do(partial(self._service.end, self._run(job), status, metrics))

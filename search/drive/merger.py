@@ -9,6 +9,7 @@ from search.errors import StudyError
 from search.store.compact import BATCH, merge_loose
 from search.store.store import Store
 from search.study.cells import Job
+from search.study.ends import End
 
 
 class Merger(Watcher):
@@ -19,7 +20,7 @@ class Merger(Watcher):
         self._since = len(store.loose("cells"))
         self._thread: Thread | None = None
 
-    def ended(self, job: Job, status: str, report: dict[str, Any]) -> None:
+    def ended(self, job: Job, status: End, report: dict[str, Any]) -> None:
         """Count; merge when it is worth it."""
         self._since += 1
         if self._since >= BATCH and (self._thread is None or not self._thread.is_alive()):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from search.drive import private
 from search.errors import StorageError
 from search.store.rows import code_commit
 from search.store.storage import Storage
@@ -102,11 +103,9 @@ def node_findings(study: Study | None, out: str | None, *, is_cluster: bool) -> 
 
 def token_finding(address: str | None) -> Finding | None:
     """Whether a driver here can show the cluster's token; None without a cluster."""
-    from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
-
     if address is None:
         return None
-    if AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
+    if private.has_token():
         return Finding(about="token", ok=True, text="there")
     text = "missing: a cluster wants its token, got none in RAY_AUTH_TOKEN or ~/.ray/auth_token"
     return Finding(about="token", ok=False, text=text)

@@ -15,7 +15,9 @@ from rich.table import Table
 from search.drive.watcher import Watcher
 from search.store.part import KEY
 from search.store.store import Store
-from search.study.cells import FINAL, METRICS, Cell, Job
+from search.study.cells import Cell, Job
+from search.study.ends import FAULTS, FINAL, End
+from search.study.metrics import METRICS
 from search.study.study import Study
 
 LINE_EVERY_S = 10.0
@@ -53,9 +55,9 @@ class Tally:
                 tally.note(network, seed, value)
         return tally
 
-    def add(self, cell: Cell, status: str, value: float | None) -> None:
+    def add(self, cell: Cell, status: End, value: float | None) -> None:
         """An attempt ended."""
-        self.failed += status in ("failed", "oom", "diverged")
+        self.failed += status in FAULTS
         if status in FINAL:
             self.ended += 1
             self.ended_here += 1
@@ -109,7 +111,7 @@ class Progress(Watcher):
             self._live = Live(self._bar(), console=self._console, auto_refresh=False)
             self._live.start()
 
-    def ended(self, job: Job, status: str, report: dict[str, Any]) -> None:
+    def ended(self, job: Job, status: End, report: dict[str, Any]) -> None:
         """An attempt ended."""
         metric = self._tally.study.objectives[0].metric
         self._tally.add(job.cell, status, report.get("values", {}).get(metric))

@@ -9,11 +9,11 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from importlib import import_module
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
+from search.drive import private
 from search.drive.leftovers import cleaned_up
 from search.drive.signals import held_back
 from search.errors import StudyError
@@ -81,12 +81,11 @@ def ray_session(address: str | None, *, complain: Complain = lambda error: None)
 @contextmanager
 def _private(complain: Complain, **options: Any) -> Iterator[None]:
     import ray
-    from ray._private import worker
 
     _sweep()
     folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir="/tmp")
     with cleaned_up(folder), ExitStack() as stack:
-        stack.callback(_read_token_anew)  # a later session may have another one
+        stack.callback(private.read_token_anew)  # a later session may have another one
         stack.callback(ray.shutdown)
         with _environment(folder):
             _init(
@@ -96,10 +95,7 @@ def _private(complain: Complain, **options: Any) -> Iterator[None]:
                 _temp_dir=f"{folder}/r",  # Ray opens its own folder to everybody
                 **options,
             )
-        node: Any = worker._global_node
-        processes = {
-            name: info.process for name, infos in node.all_processes.items() for info in infos
-        }
+        processes = private.started_processes()
         for process in processes.values():
             process.terminate = process.kill  # they hold SIGTERM back, and Ray would wait for them
         stack.enter_context(_watched(processes, complain))
@@ -119,9 +115,7 @@ def _init(**options: Any) -> None:
     except Exception as error:
         raise StudyError(f"{rule}, got {' '.join(str(error).split())[:300]}") from error
     logging.getLogger("ray").setLevel(logging.CRITICAL)
-    # what befell a worker is a row, and Ray has no option to keep it off the progress bar
-    worker: Any = import_module("ray._private.worker")
-    worker.print_to_stdstream = lambda *data, **how: None
+    private.print_nothing()
 
 
 @contextmanager
@@ -181,8 +175,6 @@ def _watched(processes: dict[str, Popen[bytes]], complain: Complain) -> Iterator
 @contextmanager
 def _environment(folder: str) -> Iterator[None]:
     """A token of its own and the loopback, for the Ray that is started in the body."""
-    from ray._private import ray_constants
-
     token = Path(folder) / "token"
     token.touch(0o600)
     token.write_text(secrets.token_hex(32))
@@ -192,20 +184,13 @@ def _environment(folder: str) -> Iterator[None]:
     }
     before = {name: os.environ.get(name) for name in changed}
     os.environ.update(changed)
-    _read_token_anew()
-    is_clustered, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    private.read_token_anew()
     try:
-        yield
+        with private.on_the_loopback():
+            yield
     finally:
-        ray_constants.ENABLE_RAY_CLUSTER = is_clustered
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
-
-
-def _read_token_anew() -> None:
-    compiled: Any = import_module("ray._raylet")
-    compiled.Config.initialize("")
-    compiled.AuthenticationTokenLoader.instance().reset_cache()
 
 
 def lent_cpus() -> int | None:

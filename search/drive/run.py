@@ -37,21 +37,22 @@ from search.study.study import Study
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a run is carried out; nothing of it changes results.
+    """How a run is carried out; nothing that a command gives changes results.
 
     Args:
         address: Ray cluster to use; None starts Ray here.
         budget_s: end this run, not the study, after so many seconds.
         progress: whether to show it on stderr.
         loggers: of `tensorboard`, `mlflow`, `wandb`.
-        trainable: what a slot runs.
+        stand_in: for tests and benchmarks: what a slot runs instead of training; no command gives
+            it, and it is not stored.
     """
 
     address: str | None = None
     budget_s: float | None = None
     progress: bool = True
     loggers: tuple[str, ...] = ()
-    trainable: type[CellTrainable] = CellTrainable
+    stand_in: type[CellTrainable] = CellTrainable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,7 +210,7 @@ def _carry_out(desk: Desk, options: Options) -> None:
         if options.progress:
             say(f"training {slots(desk.study.resources)} at a time")
         try:
-            run_slots(desk, trainable=options.trainable)
+            run_slots(desk, trainable=options.stand_in)
         except Exception as error:  # what Ray says when its processes are gone
             if desk.trouble is None:
                 raise

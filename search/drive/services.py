@@ -1,6 +1,5 @@
 """The services that loggers write to, each through its own client, imported when asked for."""
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -10,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.store.store import Store
-from search.study.cells import FINAL
+from search.study.ends import ENDS, FINAL, End
+from stacnet.ids import short_hash
 
 if TYPE_CHECKING:
     from search.drive.loggers import Metrics, Run
@@ -52,7 +52,7 @@ class TensorBoard:
             writer.add_scalar(tag, value, epoch)
         self._steps[run.cell_id] = epoch
 
-    def end(self, run: "Run", status: str, metrics: "Metrics") -> None:
+    def end(self, run: "Run", status: End, metrics: "Metrics") -> None:
         """The last figures beside the factors, for its page of hyperparameters."""
         from tensorboardX.summary import hparams
 
@@ -121,11 +121,12 @@ class MLflow:
             self._steps[run.cell_id] = epoch
             self._send(run, epoch, metrics)
 
-    def end(self, run: "Run", status: str, metrics: "Metrics") -> None:
+    def end(self, run: "Run", status: End, metrics: "Metrics") -> None:
         """Its last figures; `FINISHED` also if pruned, `KILLED` if it will go on."""
         self._send(run, self._steps.pop(run.cell_id), metrics)
-        states = {"complete": "FINISHED", "pruned": "FINISHED", "preempted": "KILLED"}
-        self._client.set_terminated(self._runs.pop(run.cell_id), states.get(status, "FAILED"))
+        meaning = ENDS[status]
+        state = "FAILED" if meaning.is_fault else "FINISHED" if meaning.is_final else "KILLED"
+        self._client.set_terminated(self._runs.pop(run.cell_id), state)
 
     def close(self) -> None:
         """End what is open."""
@@ -164,7 +165,7 @@ class WandB:
         if epoch >= self._runs[run.cell_id].step:
             self._runs[run.cell_id].log(metrics, step=epoch)
 
-    def end(self, run: "Run", status: str, metrics: "Metrics") -> None:
+    def end(self, run: "Run", status: End, metrics: "Metrics") -> None:
         """Its last figures go to the summary."""
         ended = self._runs.pop(run.cell_id)
         ended.summary.update(metrics | {"status": status})
@@ -178,4 +179,4 @@ class WandB:
 
 def _identity(address: str, cell_id: str) -> str:
     """16 hex digits: a training of this store, whoever logs it."""
-    return hashlib.sha256(f"{address} {cell_id}".encode()).hexdigest()[:16]
+    return short_hash(f"{address} {cell_id}")

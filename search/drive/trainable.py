@@ -8,6 +8,7 @@ from ray import tune
 from search.errors import StudyError
 from search.store.store import Store
 from search.study.cells import Job
+from search.study.ends import End
 from search.study.study import Study
 
 if TYPE_CHECKING:  # they import torch, which the driver does not need
@@ -51,7 +52,7 @@ class CellTrainable(tune.Trainable):
             raise self._trouble
         return self._current().advance(self._slice_s) if self._job_text else {}
 
-    def stop_cell(self, status: str) -> None:
+    def stop_cell(self, status: End) -> None:
         """End the cell as `pruned` or `preempted`; the next step reports it."""
         try:
             if self._job_text:

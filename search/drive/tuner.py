@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ray
 from ray import cloudpickle, tune
@@ -101,12 +101,12 @@ class Teller(tune.Callback):
 
     def goes_on(self, name: str, report: dict[str, Any]) -> bool:
         """A slice is over. What the slot is told now reaches it before its next slice."""
-        answer: Job | str = "stop"
+        answer: Job | Literal["go on", "stop", "pruned"] = "stop"
         with self._in_order():
             answer = self._desk.reported(name, report)
             if isinstance(answer, Job):
                 self._take(name, answer)
-            elif answer not in ("go on", "stop"):
+            elif answer == "pruned":
                 self._actor(name).stop_cell.remote(answer)
         return answer != "stop"
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from search.study.cells import Job
+from search.study.ends import End
 
 
 class Watcher:
@@ -14,7 +15,7 @@ class Watcher:
     def reported(self, job: Job, epochs: list[dict[str, Any]]) -> None:
         """Epochs that the job has finished since its last report."""
 
-    def ended(self, job: Job, status: str, report: dict[str, Any]) -> None:
+    def ended(self, job: Job, status: End, report: dict[str, Any]) -> None:
         """The attempt is over; `report["values"]` has its metrics."""
 
     def tick(self, running: int) -> None:

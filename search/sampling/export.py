@@ -17,16 +17,16 @@ from search.errors import StudyError
 from search.store.attempts import Attempts
 from search.store.part import KEY
 from search.store.past import Past
-from search.store.schema import CELLS, MAX_STAGES
+from search.store.schema import CELLS, MAX_STAGES, PER_STAGE
 from search.store.store import Store
-from search.study.cells import METRICS, Key
+from search.study.cells import Key
+from search.study.metrics import METRICS
 from search.study.space import Space
 from search.study.study import Study
 
 Row = dict[str, Any]
 Shown = dict[str, int | str]
 
-PER_STAGE = ("kind", "kernel", "reduction")  # one choice in a space, a column for each stage
 ATTRIBUTES = ("params", "macs", "suggested_by")  # equal for all own seeds
 OFF, MIXED = "off", "mixed"  # what null means: no attention, or stages that differ
 

@@ -15,7 +15,7 @@ from search.store.part import IDENTITY, KEY
 from search.store.parts import codes, is_in, joined, plain, read_all, texts
 from search.store.schema import CELLS, EPOCHS
 from search.store.storage import Storage
-from search.study.cells import FINAL
+from search.study.ends import FINAL
 
 NEEDED = (*IDENTITY, "status", "error_type", "epochs")
 LOST = frozenset({"crash", "memory", "node", "start", "driver"})  # error_type of a driver's row

@@ -19,7 +19,7 @@ from search.store.parts import codes, is_in
 from search.store.schema import STATUSES
 from search.store.status import own_of, planned_cells
 from search.store.store import Store
-from search.study.cells import FINAL, OWN_FAULTS
+from search.study.ends import FAULTS, FINAL, OWN_FAULTS
 from search.study.study import Study
 
 SHARES = ("val_acc_last", "test_acc_last", "test_acc_at_best_val")
@@ -91,12 +91,12 @@ def _values(rows: pa.Table, study: Study) -> Iterator[str]:
         yield from _rule(rows, name, good_N, "a share from 0 to 1")
     there_N = ~(_null(rows, "val_acc_last") & is_complete_N)
     yield from _rule(rows, "val_acc_last", there_N, "there if complete")
-    is_diverged_N = is_in(state, frozenset({"diverged"}) | OWN_FAULTS)
+    is_fault_N = is_in(state, FAULTS)
     for name in (*LOSSES, *COUNTS, *SECONDS):
         value_N = _floats(rows, name)
         good_N = _null(rows, name) | ((value_N >= 0) & np.isfinite(value_N))
         if name in LOSSES:
-            good_N |= is_diverged_N  # a loss that is no number is what diverging means
+            good_N |= is_fault_N  # a loss that is no number is what diverging means
         yield from _rule(rows, name, good_N, "finite and at least 0")
     most = study.protocol.epochs
     yield from _rule(rows, "epochs", ~(_floats(rows, "epochs") > most), f"at most {most}")

@@ -13,7 +13,8 @@ from search.store.part import KEY
 from search.store.sealed import unseal
 from search.store.storage import Storage
 from search.store.store import Store
-from search.study.cells import METRICS, Cell
+from search.study.cells import Cell
+from search.study.metrics import METRICS
 from search.study.space import Space
 from search.study.study import Sampled, Study
 from stacnet.spec import AttentionSpec, NetworkSpec

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from search.store.part import KEY
 from search.store.store import Store
-from search.study.cells import FINAL, OWN_FAULTS, Cell, Key
+from search.study.cells import Cell, Key
+from search.study.ends import FINAL, OWN_FAULTS, End
 from search.study.study import Study
 from stacnet.spec import NetworkSpec
 
@@ -23,7 +24,7 @@ class Record:
 
     attempts: int = 0
     own_faults: int = 0
-    status: str = ""
+    status: End | None = None
     gpus: float | None = None
     is_promoted: bool = False
 
@@ -64,7 +65,7 @@ class History:
         wanted = set(cell_ids)
         for key, record in self.records.items() if wanted else ():
             if record.status == "pruned" and "-".join(map(str, key)) in wanted:
-                record.status, record.is_promoted = "promoted", True
+                record.status, record.is_promoted = None, True
 
     def final(self, max_attempts: int) -> set[Key]:
         """Cells that need no further attempt."""

@@ -11,8 +11,17 @@ from search.store.lease import Beat, Lease
 from search.store.rows import Effort, Row, cell_row, now
 from search.store.store import Store
 from search.study.cells import Job
+from search.study.ends import End
 from search.study.study import Study
 
+Cause = Literal["crash", "memory", "node", "start", "driver"]
+STATUS_OF: dict[Cause, End] = {
+    "crash": "failed",
+    "memory": "oom",
+    "node": "preempted",
+    "start": "preempted",
+    "driver": "preempted",
+}
 LOST_IN_A_ROW = 10  # so many attempts lost with none between them that ended: the run stops
 
 
@@ -24,15 +33,17 @@ class Loss:
         cause: `crash` of the process, `memory` of the machine ran out, `node` is gone, the worker
             could not `start`, `driver` was lost.
         text: what Ray said.
+        ended: when the worker was last heard of; None for now.
     """
 
-    cause: Literal["crash", "memory", "node", "start", "driver"]
+    cause: Cause
     text: str
+    ended: datetime | None = None
 
     @property
-    def status(self) -> str:
+    def status(self) -> End:
         """A crash counts against the cell; what befell the machine under it does not."""
-        return {"crash": "failed", "memory": "oom"}.get(self.cause, "preempted")
+        return STATUS_OF[self.cause]
 
 
 def write_lost(
@@ -42,14 +53,10 @@ def write_lost(
     store: Store,
     loss: Loss,
     wall_s: float,
-    ended: datetime | None = None,
 ) -> None:
-    """Store the row of an attempt that can no longer do it; what no checkpoint saved is wasted.
-
-    `ended` is when it was last heard of; now, if not given.
-    """
+    """Store the row of an attempt that can no longer do it; what no checkpoint saved is wasted."""
     saved_s = Checkpoints(store.storage, job.cell.cell_id).spent_s(job.attempt)
-    ended = ended or now()
+    ended = loss.ended or now()
     effort = Effort(
         started_at=ended - timedelta(seconds=wall_s),
         ended_at=ended,
@@ -62,7 +69,7 @@ def write_lost(
     store.write_attempt(job, row, [], lost=True)
 
 
-def stored_status(job: Job, store: Store) -> str | None:
+def stored_status(job: Job, store: Store) -> End | None:
     """Status in the attempt's own file; None if there is no whole one."""
     return store.attempt_status(job)
 
@@ -73,9 +80,12 @@ def account_for(lease: Lease, *, study: Study, store: Store) -> None:
     known = read_history(store, study).attempts if lost else set()
     for beat, job, wall_s in lost:
         if (job.cell.key, job.attempt, job.lease) not in known:
-            loss = Loss(cause="driver", text=f"driver on {beat.hostname}, pid {beat.pid}")
-            ended = datetime.fromisoformat(beat.beat_at)
-            write_lost(job, study=study, store=store, loss=loss, wall_s=wall_s, ended=ended)
+            loss = Loss(
+                cause="driver",
+                text=f"driver on {beat.hostname}, pid {beat.pid}",
+                ended=datetime.fromisoformat(beat.beat_at),
+            )
+            write_lost(job, study=study, store=store, loss=loss, wall_s=wall_s)
     if lease.previous is not None:
         lease.settled()
 

@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 
 from search.store.manifest import Manifest
 from search.store.parts import is_in, texts
-from search.study.cells import METRICS, Key
+from search.study.cells import Key
+from search.study.metrics import METRICS
 from search.study.study import Study
 
 

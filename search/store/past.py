@@ -15,7 +15,8 @@ from search.store.part import IDENTITY, KEY
 from search.store.parts import Reading, codes, joined, plain, read_all
 from search.store.schema import CELLS
 from search.store.store import Store
-from search.study.cells import METRICS, Cell, Key, Outcome
+from search.study.cells import Cell, Key, Outcome
+from search.study.metrics import METRICS
 from search.study.study import Exhaustive, Study
 
 # What a plan, a comparison, a replay and a report ask for.

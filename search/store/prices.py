@@ -42,11 +42,6 @@ class Bill:
         """In the currency of the price table."""
         return sum(item.cost for item in self.items)
 
-    @property
-    def unpriced_s(self) -> float:
-        """Device-seconds on what has no price."""
-        return sum(item.device_s for item in self.items if item.per_hour is None)
-
 
 def read_prices(file: str | Path) -> dict[str, float]:
     """A JSON file {"host or device name": price per hour}.

@@ -1,6 +1,5 @@
 """Rows of the store: what one attempt at a cell leaves behind."""
 
-import hashlib
 import json
 import platform
 import subprocess
@@ -11,9 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from search.store.schema import MAX_STAGES
+from search.store.schema import FOR_ALL_STAGES, MAX_STAGES, PER_STAGE
 from search.study.cells import Job
+from search.study.ends import End
 from search.study.study import Study
+from stacnet.ids import short_hash
 from stacnet.protocol import EpochResult
 from stacnet.spec import NetworkSpec
 
@@ -35,13 +36,13 @@ class Effort:
     hostname: str | None = None
 
 
-def cell_row(job: Job, study: Study, *, status: str, effort: Effort, facts: Row) -> Row:
+def cell_row(job: Job, study: Study, *, status: End, effort: Effort, facts: Row) -> Row:
     """One row of `cells`.
 
     Args:
         job: the attempt.
         study: whose row it is.
-        status: one of `schema.STATUSES`.
+        status: how it ended.
         effort: what it cost.
         facts: further columns: static cost, results, error.
     """
@@ -102,14 +103,10 @@ def network_columns(spec: NetworkSpec) -> Row:
     for stage, attention in enumerate(spec.attention[:MAX_STAGES], start=1):
         if attention is not None:
             size = spec.map_sizes[stage - 1]
-            columns |= {
-                f"s{stage}_kind": attention.kind,
-                f"s{stage}_scale": attention.scale or size,
-                f"s{stage}_kernel": attention.kernel,
-                f"s{stage}_reduction": attention.reduction,
-            }
+            columns[f"s{stage}_scale"] = attention.scale or size
+            columns |= {f"s{stage}_{name}": getattr(attention, name) for name in PER_STAGE}
     present = [attention for attention in spec.attention if attention is not None]
-    for name in ("pool", "upsample", "fuse", "padding", "norm", "position", "placement"):
+    for name in FOR_ALL_STAGES:
         values = {str(getattr(attention, name)) for attention in present}
         columns[name] = values.pop() if len(values) == 1 else None
     return columns
@@ -119,7 +116,7 @@ def network_columns(spec: NetworkSpec) -> Row:
 def study_and_space_id(study: Study) -> tuple[str, str]:
     """Hash of the definition, and of its space alone; 16 hex digits each."""
     space = json.dumps(json.loads(study.to_json())["space"], sort_keys=True)
-    return study.study_id, hashlib.sha256(space.encode()).hexdigest()[:16]
+    return study.study_id, short_hash(space)
 
 
 @lru_cache(maxsize=1)

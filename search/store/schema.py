@@ -2,14 +2,23 @@
 
 import pyarrow as pa
 
+from search.study.ends import ENDS
+from search.study.metrics import MEASURES, Metric
+from stacnet.attention_spec import OPTIONS
+
 SCHEMA_VERSION = 2
 MAX_STAGES = 4
-STATUSES = ("complete", "pruned", "failed", "diverged", "oom", "preempted")
+STATUSES = tuple(ENDS)
+# A space has one choice of each; the row has one for each stage, or one for all of them.
+PER_STAGE = ("kind", "kernel", "reduction")
+FOR_ALL_STAGES = tuple(name for name in OPTIONS if name not in PER_STAGE)
 
 
 def _column(
-    name: str, kind: pa.DataType, about: str, *, unit: str = "", direction: str = ""
+    name: str, kind: pa.DataType, about: str, *, unit: str = "", like: Metric | None = None
 ) -> pa.Field:
+    """A column, in a unit of its own or measured like a metric."""
+    _, unit, direction = MEASURES[like] if like else ("", unit, "")
     metadata = {"description": about, "unit": unit, "direction": direction}
     return pa.field(name, kind, metadata={key: text for key, text in metadata.items() if text})
 
@@ -64,15 +73,9 @@ _WHAT = [
     _column("placement", pa.string(), "blocks that carry it; null if stages differ or have none"),
 ]
 _COST = [
-    _column("params", pa.int64(), "parameters held", unit="parameters", direction="minimize"),
+    _column("params", pa.int64(), "parameters held", like="params"),
     _column("params_effective", pa.int64(), "parameters that can get gradient", unit="parameters"),
-    _column(
-        "macs",
-        pa.int64(),
-        "multiply-accumulates of one image's forward pass",
-        unit="MACs",
-        direction="minimize",
-    ),
+    _column("macs", pa.int64(), "multiply-accumulates of one image's forward pass", like="macs"),
     _column(
         "activations", pa.int64(), "elements of all convolution and linear outputs", unit="elements"
     ),
@@ -81,32 +84,22 @@ _RESULT = [
     _column("status", pa.string(), f"how the attempt ended: {', '.join(STATUSES)}"),
     _column("epochs", pa.int32(), "epochs finished", unit="epochs"),
     _column(
-        "val_acc_last",
-        pa.float64(),
-        "validation accuracy after the last epoch",
-        unit="share",
-        direction="maximize",
+        "val_acc_last", pa.float64(), "validation accuracy after the last epoch", like="val_acc"
     ),
     _column(
         "val_loss_last",
         pa.float64(),
         "validation cross-entropy after the last epoch",
-        unit="nats",
-        direction="minimize",
+        like="val_loss",
     ),
     _column(
         "test_acc_last",
         pa.float64(),
         "test accuracy after the last epoch; reported, never selected on",
-        unit="share",
-        direction="maximize",
+        like="val_acc",
     ),
     _column(
-        "test_loss_last",
-        pa.float64(),
-        "test cross-entropy after the last epoch",
-        unit="nats",
-        direction="minimize",
+        "test_loss_last", pa.float64(), "test cross-entropy after the last epoch", like="val_loss"
     ),
     _column("best_val_epoch", pa.int32(), "epoch of the best validation accuracy", unit="epoch"),
     _column("test_acc_at_best_val", pa.float64(), "test accuracy at best_val_epoch", unit="share"),
@@ -125,7 +118,7 @@ _EFFORT = [
     ),
     _column("device_fraction", pa.float64(), "share of the device (or CPU cores) held"),
     _column("peak_mem_bytes", pa.int64(), "peak memory of the process or device", unit="bytes"),
-    _column("latency_s", pa.float64(), "forward pass per image, median", unit="s"),
+    _column("latency_s", pa.float64(), "forward pass per image, median", like="latency_s"),
     _column("device_name", pa.string(), "processor or accelerator"),
     _column("hostname", pa.string(), "machine"),
 ]
@@ -153,28 +146,10 @@ EPOCHS = pa.schema(
     [
         *_IDENTITY[2:7],
         _column("epoch", pa.int32(), "number, from 1", unit="epoch"),
-        _column(
-            "train_loss",
-            pa.float64(),
-            "mean training loss of the epoch",
-            unit="nats",
-            direction="minimize",
-        ),
-        _column(
-            "train_acc",
-            pa.float64(),
-            "training accuracy, as trained",
-            unit="share",
-            direction="maximize",
-        ),
-        _column(
-            "val_loss",
-            pa.float64(),
-            "validation cross-entropy",
-            unit="nats",
-            direction="minimize",
-        ),
-        _column("val_acc", pa.float64(), "validation accuracy", unit="share", direction="maximize"),
+        _column("train_loss", pa.float64(), "mean training loss of the epoch", like="val_loss"),
+        _column("train_acc", pa.float64(), "training accuracy, as trained", like="val_acc"),
+        _column("val_loss", pa.float64(), "validation cross-entropy", like="val_loss"),
+        _column("val_acc", pa.float64(), "validation accuracy", like="val_acc"),
         _column("lr", pa.float64(), "learning rate at the end of the epoch"),
         _column("train_s", pa.float64(), "training in this epoch", unit="s"),
         _column("eval_s", pa.float64(), "evaluation after this epoch", unit="s"),

@@ -5,7 +5,6 @@ flipped bit there could still be read as another number. A file without a digest
 made by hand, and is read as it is.
 """
 
-import hashlib
 import io
 import json
 import re
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from search.errors import StoreError
+from stacnet.ids import short_hash
 
 FIELD = "checksum"
 _KIND = "sha256:"
@@ -25,7 +25,7 @@ DAMAGE = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowE
 
 def digest(data: bytes, *, of: str = "") -> str:
     """16 hex digits of the sha256 of a name and its bytes."""
-    return hashlib.sha256(of.encode() + b"\n" + data).hexdigest()[:16]
+    return short_hash(of.encode() + b"\n" + data)
 
 
 def file_name(folder: str, stem: str, data: bytes) -> str:

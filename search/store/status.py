@@ -14,7 +14,8 @@ from search.store.own import Own, best_network, own
 from search.store.part import KEY
 from search.store.parts import codes, is_in
 from search.store.store import Store
-from search.study.cells import FINAL, METRICS, OWN_FAULTS
+from search.study.ends import FINAL, OWN_FAULTS
+from search.study.metrics import METRICS
 from search.study.study import Exhaustive, Study
 
 QUIET_S = 60.0  # a heartbeat older than this is shown as lost

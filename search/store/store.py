@@ -16,7 +16,8 @@ from search.store.rows import code_facts
 from search.store.schema import CELLS, EPOCHS
 from search.store.sealed import file_name, stem_of, to_parquet
 from search.store.storage import Storage
-from search.study.cells import FINAL, Job
+from search.study.cells import Job
+from search.study.ends import FINAL, End
 from search.study.study import Study, first_difference, study_from_json
 
 STUDY_FILE = "study.json"
@@ -135,7 +136,7 @@ class Store:
             self._write_part("epochs", stem, to_parquet(table, small=True))
         self._write_part("cells", stem, single(row))
 
-    def attempt_status(self, job: Job) -> str | None:
+    def attempt_status(self, job: Job) -> End | None:
         """Status in the worker's own row of an attempt that is not merged yet; None without one.
 
         Raises:

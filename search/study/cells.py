@@ -4,22 +4,10 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 
+from search.study.ends import End
 from stacnet.spec import NetworkSpec
 
 Key = tuple[str, str, int]  # network, protocol, seed
-
-# Column of `cells` that holds each metric.
-METRICS = {
-    "val_acc": "val_acc_last",
-    "val_loss": "val_loss_last",
-    "macs": "macs",
-    "params": "params",
-    "latency_s": "latency_s",
-}
-# A cell whose row says this needs no further attempt.
-FINAL = frozenset({"complete", "diverged", "pruned"})
-# An attempt that ended like this counts against the cell; `preempted` is the machine's fault.
-OWN_FAULTS = frozenset({"failed", "oom"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,11 +89,11 @@ class Outcome:
     """How a cell ended, as far as a strategy wants to know.
 
     Args:
-        status: one of `schema.STATUSES`.
+        status: of its last attempt.
         values: metric -> value; a metric that was not reached is missing.
         curve: validation accuracy of each epoch, share.
     """
 
-    status: str
+    status: End
     values: dict[str, float]
     curve: tuple[float, ...] = ()

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Annotated, Literal, cast
 
 from stacnet.attention_spec import (
+    OPTIONS,
     AttentionKind,
     AttentionSpec,
     Fuse,
@@ -20,6 +21,7 @@ from stacnet.attention_spec import (
 from stacnet.fields import Count, Rule, check_fields
 from stacnet.spec import NetworkSpec, check_scale_fits
 
+ORDERED = ("kernel", "reduction")
 Scale = Count | Literal["off", "native"]
 Scales = tuple[tuple[Scale, ...], ...]  # one tuple of choices per stage
 GivenScales = Annotated[
@@ -58,7 +60,8 @@ class Space:
         base: the vanilla network.
         scales: per stage, the scales it may take: a number of cells per side, `native`, or `off`;
             one tuple of them holds for every stage, and is kept as one per stage.
-        kinds ... placements: settings shared by all stages that carry attention.
+        kinds ... placements: settings shared by all stages that carry attention, one field for
+            each of `OPTIONS`.
         max_params_ratio, max_macs_ratio: bounds on cost against vanilla, None for none; gates
             only add, so that nothing is below 1.
 
@@ -129,20 +132,9 @@ class Space:
             Factor(name=f"s{stage + 1}_scale", choices=choices, ordered=True)
             for stage, choices in enumerate(self.stage_scales)
         )
-        shared = (
-            ("kind", self.kinds, False),
-            ("kernel", self.kernels, True),
-            ("reduction", self.reductions, True),
-            ("pool", self.pools, False),
-            ("upsample", self.upsamples, False),
-            ("fuse", self.fuses, False),
-            ("padding", self.paddings, False),
-            ("norm", self.norms, False),
-            ("position", self.positions, False),
-            ("placement", self.placements, False),
-        )
         return per_stage + tuple(
-            Factor(name=name, choices=choices, ordered=ordered) for name, choices, ordered in shared
+            Factor(name=name, choices=getattr(self, f"{name}s"), ordered=name in ORDERED)
+            for name in OPTIONS
         )
 
     def size(self) -> int:

@@ -1,11 +1,11 @@
 """A study: what is searched, how it is trained, with which strategy; one frozen value."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
 from search.errors import StudyError
+from search.study.metrics import MEASURES, Direction, Metric
 from search.study.space import Space
 from stacnet.fields import (
     Count,
@@ -17,11 +17,11 @@ from stacnet.fields import (
     check_fields,
     from_plain,
 )
+from stacnet.ids import short_hash
 from stacnet.protocol import Protocol
 
 SamplerName = Literal["random", "qmc", "tpe", "gp", "nsga2", "cmaes"]
 SchedulerName = Literal["none", "asha", "median"]
-Metric = Literal["val_acc", "val_loss", "macs", "params", "latency_s"]
 RuleName = Literal["R1", "R2", "R3", "R4", "R5", "R2+R5", "R6", "R7"]  # analysis/predict
 Seeds = Annotated[
     tuple[Seed, ...],
@@ -86,11 +86,11 @@ class Objective:
     """
 
     metric: Metric = "val_acc"
-    direction: Literal["maximize", "minimize"] = "maximize"
+    direction: Direction = "maximize"
 
     def __post_init__(self) -> None:
         check_fields(self)
-        good = "maximize" if self.metric == "val_acc" else "minimize"
+        good = MEASURES[self.metric].direction
         if self.direction != good:
             raise ValueError(
                 f"direction of {self.metric} must be {good}, got direction={self.direction!r}"
@@ -203,7 +203,7 @@ class Study:
     @property
     def study_id(self) -> str:
         """16 hex digits; equal for equal studies."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+        return short_hash(self.to_json())
 
 
 def study_from_json(text: str | bytes, *, source: str) -> Study:

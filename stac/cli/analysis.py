@@ -5,7 +5,7 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -21,25 +21,8 @@ if TYPE_CHECKING:
     from analysis.predict.picks import Picks
 
 
-def run(command: c.Demo | c.ClassRepSim | c.Compare | c.Report | c.Replay) -> int:
-    """Run one of these commands; returns the exit code."""
-    match command:
-        case c.Demo():
-            _demo(command)
-        case c.ClassRepSim():
-            return _classrepsim(command)
-        case c.Compare():
-            _compare(command)
-        case c.Report():
-            print(_report([command.folder], command.out))
-        case c.Replay():
-            _replay(command)
-        case _:
-            assert_never(command)
-    return 0
-
-
-def _demo(command: c.Demo) -> None:
+def demo(command: c.Demo) -> None:
+    """Both studies, searched, looked at and reported on."""
     from search.drive.run import Options, search
     from search.study.studies import demo_patch, demo_wide
 
@@ -65,9 +48,14 @@ def _looked(store: Store, *, images: int, device: str | None = None) -> "tuple[C
 
 def _report(folders: list[str], out: str | Path | None) -> str:
     with Waiting("writing the report"):
-        from analysis.report.report import report
+        from analysis.report import report
 
-        return report(folders, out)
+        return report.report(folders, out)
+
+
+def report(command: c.Report) -> None:
+    """Write the report; print where."""
+    print(_report([command.folder], command.out))
 
 
 def _train_missing(store: Store) -> int | None:
@@ -89,7 +77,8 @@ def _train_missing(store: Store) -> int | None:
     return 1
 
 
-def _classrepsim(command: c.ClassRepSim) -> int:
+def classrepsim(command: c.ClassRepSim) -> int:
+    """Print the map of the vanilla network and the picks, or of any network; 1 without a map."""
     if (command.folder is None) == (command.network is None):
         raise ValueError(
             f"classrepsim must be given a study's DIR or a --network, got DIR={command.folder} "
@@ -160,14 +149,15 @@ def _map_table(chart: "ClassRepMap") -> Table:
     return table
 
 
-def _compare(command: c.Compare) -> None:
+def compare(command: c.Compare) -> None:
+    """Print the answer, or every number."""
     store = Store(command.folder)
     with Waiting("comparing the picks with what was searched"):
-        from analysis.judge.compare import compare
+        from analysis.judge import compare as judging
         from analysis.report.facts import gather
         from analysis.report.sentences import summary
 
-        comparison = compare(store, picks_file=command.picks)
+        comparison = judging.compare(store, picks_file=command.picks)
         facts = gather(store, picks_file=command.picks) if command.json else None
     if facts is not None:
         print(facts.to_json())
@@ -194,7 +184,8 @@ def _ranking_table(comparison: "Comparison") -> Table:
     return table
 
 
-def _replay(command: c.Replay) -> None:
+def replay(command: c.Replay) -> None:
+    """Print how a sampler would have fared."""
     with Waiting("reading the study's results") as waiting:
         from analysis.replay.replays import Simulation, replay_study
 

@@ -1,7 +1,8 @@
 """The commands of `stac` and their flags: frozen values, cheap to import, no work."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Union
 
 import tyro
 from tyro.conf import Positional, arg, subcommand
@@ -146,49 +147,67 @@ class Inspect:
     """print JSON"""
 
 
-Command = (
-    Annotated[Demo, subcommand("demo")]
-    | Annotated[Studies, subcommand("studies")]
-    | Annotated[Search, subcommand("search")]
-    | Annotated[Resume, subcommand("resume")]
-    | Annotated[Extend, subcommand("extend")]
-    | Annotated[Finalists, subcommand("finalists")]
-    | Annotated[Status, subcommand("status")]
-    | Annotated[Compact, subcommand("compact")]
-    | Annotated[Repair, subcommand("repair")]
-    | Annotated[Export, subcommand("export")]
-    | Annotated[Doctor, subcommand("doctor")]
-    | Annotated[ClassRepSim, subcommand("classrepsim")]
-    | Annotated[Compare, subcommand("compare")]
-    | Annotated[Report, subcommand("report")]
-    | Annotated[Replay, subcommand("replay")]
-    | Annotated[Train, subcommand("train")]
-    | Annotated[Cost, subcommand("cost")]
-    | Annotated[
-        Annotated[Prepare, subcommand("prepare")] | Annotated[Inspect, subcommand("inspect")],
+# Command -> the function below stac.cli that carries it out, given the command: an exit code, or
+# None for 0. A command is called like its class, in small letters.
+COMMANDS: dict[type, str] = {
+    Demo: "analysis:demo",
+    Studies: "studies:run",
+    Search: "study:search",
+    Resume: "study:resume",
+    Extend: "study:extend",
+    Finalists: "study:finalists",
+    Status: "status:run",
+    Compact: "study:compact",
+    Repair: "study:mend",
+    Export: "study:export",
+    Doctor: "study:examine",
+    ClassRepSim: "analysis:classrepsim",
+    Compare: "analysis:compare",
+    Report: "analysis:report",
+    Replay: "analysis:replay",
+    Train: "train:run",
+    Cost: "network:cost",
+}
+DATA_COMMANDS: dict[type, str] = {Prepare: "network:prepare", Inspect: "network:inspect"}
+CLUSTER_COMMANDS: dict[type, str] = {
+    Up: "cluster:up",
+    Wait: "cluster:wait",
+    Submit: "cluster:submit",
+    Runs: "cluster:runs",
+    Log: "cluster:log",
+    Stop: "cluster:stop",
+    Down: "cluster:down",
+}
+HANDLERS = COMMANDS | DATA_COMMANDS | CLUSTER_COMMANDS
+
+
+def _choice(commands: Iterable[type], *more: Any) -> Any:
+    """What tyro parses: one of the commands."""
+    named = [Annotated[one, subcommand(one.__name__.lower())] for one in commands]
+    return Union[(*named, *more)]  # noqa: UP007: made at run time
+
+
+Command = _choice(
+    COMMANDS,
+    Annotated[
+        _choice(DATA_COMMANDS),
         subcommand("data", description="Prepare images, or look at prepared ones."),
-    ]
-    | Annotated[
-        Annotated[Up, subcommand("up")]
-        | Annotated[Wait, subcommand("wait")]
-        | Annotated[Submit, subcommand("submit")]
-        | Annotated[Runs, subcommand("runs")]
-        | Annotated[Log, subcommand("log")]
-        | Annotated[Stop, subcommand("stop")]
-        | Annotated[Down, subcommand("down")],
+    ],
+    Annotated[
+        _choice(CLUSTER_COMMANDS),
         subcommand("cluster", description="Start, use and end a cluster (docs/cluster.md)."),
-    ]
+    ],
 )
 
 
-def parse(argv: list[str]) -> Command:
-    """The command that `argv` names.
+def parse(argv: list[str]) -> Any:
+    """The command that `argv` names: a value of one of the classes in `HANDLERS`.
 
     Raises:
         SystemExit: 0 after --help, 2 for wrong use (tyro has printed why).
     """
     return tyro.cli(
-        Command,  # type: ignore[arg-type]
+        Command,
         args=argv,
         prog="stac",
         description="Where should attention go in a CNN? Search it, predict it, compare.",

@@ -5,24 +5,12 @@ from typing import Any
 
 from search.study.space import Scale, Scales, Space
 from stac.cli.flags import NetworkFlags
-from stacnet.attention_spec import LIVE_FIELDS, Placement
+from stacnet.attention_spec import LIVE_FIELDS, OPTIONS, Placement
 from stacnet.protocol import DataSpec, Digits, Prepared, ScaleSignal
 from stacnet.spec import NetworkSpec, resnet
 
 SHAPE_FLAGS = ("input_size", "in_channels", "classes")
-GATE_FLAGS = ("kernel", "reduction", "pool", "upsample", "fuse", "padding", "norm", "position")
 BUILT_IN = ("scalesignal", "digits")  # data that needs no cache, so that no cache has its name
-PLURALS = {
-    "kernel": "kernels",
-    "reduction": "reductions",
-    "pool": "pools",
-    "upsample": "upsamples",
-    "fuse": "fuses",
-    "padding": "paddings",
-    "norm": "norms",
-    "position": "positions",
-    "placement": "placements",
-}
 
 
 def network_spec(flags: NetworkFlags) -> NetworkSpec:
@@ -50,7 +38,7 @@ def one_network_space(flags: NetworkFlags, **data: int) -> Space:
         **shape,
         kernels=_integers("stage-kernels", flags.stage_kernels),
     )
-    gate: dict[str, Any] = {n: v for n in GATE_FLAGS if (v := getattr(flags, n)) is not None}
+    gate = {n: v for n in OPTIONS if n != "kind" and (v := getattr(flags, n)) is not None}
     if flags.placement is not None:
         gate["placement"] = _placement(flags.placement)
     kind = flags.attention or ("none" if flags.scale is None else "stac")
@@ -63,7 +51,7 @@ def one_network_space(flags: NetworkFlags, **data: int) -> Space:
     for name in (*gate, "scale"):
         if getattr(flags, name) is not None and name not in LIVE_FIELDS[kind]:
             raise ValueError(f"--{name} has no effect with --attention {kind}; leave it out")
-    choices: dict[str, Any] = {PLURALS[name]: (value,) for name, value in gate.items()}
+    choices: dict[str, Any] = {f"{name}s": (value,) for name, value in gate.items()}
     scales: Scales = tuple((scale,) for scale in _scales(flags.scale, len(vanilla.blocks)))
     return Space(base=vanilla, scales=scales, kinds=(kind,), **choices)
 

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
+from stacnet.attention_spec import AttentionKind, Fuse, Norm, Padding, Pool, Position, Upsample
+
 Overrides = Annotated[UseAppendAction[tuple[tuple[str, ...], ...]], arg(metavar="FIELD=VALUE")]
 Folder = Annotated[Positional[str], arg(name="DIR", metavar="DIR")]
 
@@ -27,7 +29,7 @@ class NetworkFlags:
     """number of logits; 1000, or that of the data (train)"""
     stage_kernels: str | None = None
     """convolutions of each stage, 3 or 1 (patch-limited), such as 3,1,1"""
-    attention: Literal["none", "stac", "se", "ge", "scconv"] | None = None
+    attention: Literal["none", AttentionKind] | None = None
     """kind of attention; stac if --scale is given"""
     scale: str | None = None
     """cells per side: 2, native, or one per stage such as off,1,2,native"""
@@ -35,17 +37,17 @@ class NetworkFlags:
     """side of the gate's convolutions, cells (3)"""
     reduction: int | None = None
     """channels / hidden channels of the gate (16)"""
-    pool: Literal["avg", "max", "both"] | None = None
+    pool: Pool | None = None
     """how a cell is condensed (avg)"""
-    upsample: Literal["nearest", "bilinear"] | None = None
+    upsample: Upsample | None = None
     """gate to map (nearest)"""
-    fuse: Literal["mul", "mul_res", "affine"] | None = None
+    fuse: Fuse | None = None
     """how the gate acts (mul)"""
-    padding: Literal["zeros", "reflect", "circular"] | None = None
+    padding: Padding | None = None
     """border of the gate's convolutions (zeros)"""
-    norm: Literal["none", "batch"] | None = None
+    norm: Norm | None = None
     """norm inside the gate (none)"""
-    position: Literal["post", "mid"] | None = None
+    position: Position | None = None
     """where in the block (post)"""
     placement: str | None = None
     """blocks of each stage: all, last, or numbers such as 0,2 (all)"""

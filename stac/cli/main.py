@@ -4,7 +4,8 @@ import contextlib
 import io
 import re
 import sys
-from typing import assert_never
+from importlib import import_module
+from typing import Any
 
 from stac.cli import commands as c
 
@@ -24,44 +25,13 @@ def main(argv: list[str] | None = None) -> None:
     sys.exit(code)
 
 
-def run(command: c.Command) -> int:
+def run(command: Any) -> int:
     """Run one command; modules that need ray, torch or matplotlib are imported here, not above."""
-    match command:
-        case c.Cost() | c.Train() | c.Prepare() | c.Inspect():
-            from stac.cli import network
-
-            return network.run(command)
-        case c.Demo() | c.ClassRepSim() | c.Compare() | c.Report() | c.Replay():
-            from stac.cli import analysis
-
-            return analysis.run(command)
-        case c.Studies():
-            from stac.cli import studies
-
-            return studies.run(command)
-        case (
-            c.Search()
-            | c.Resume()
-            | c.Extend()
-            | c.Finalists()
-            | c.Status()
-            | c.Compact()
-            | c.Repair()
-            | c.Export()
-            | c.Doctor()
-        ):
-            from stac.cli import study
-
-            return study.run(command)
-        case c.Up() | c.Wait() | c.Submit() | c.Runs() | c.Log() | c.Stop() | c.Down():
-            from stac.cli import cluster
-
-            return cluster.run(command)
-        case _:
-            assert_never(command)
+    module, _, function = c.HANDLERS[type(command)].partition(":")
+    return getattr(import_module(f"stac.cli.{module}"), function)(command) or 0
 
 
-def parse(argv: list[str]) -> c.Command:
+def parse(argv: list[str]) -> Any:
     """Like `commands.parse`, but an error is one line, and help fits a terminal."""
     if argv in (["--version"], ["-V"]):
         print(_version())

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
@@ -19,30 +19,17 @@ if TYPE_CHECKING:
     from stacnet.data.meta import DrawnSplit
 
 
-def run(command: c.Cost | c.Train | c.Prepare | c.Inspect) -> int:
-    """Run one of these commands; returns the exit code."""
-    match command:
-        case c.Cost():
-            _show(cost_facts(command), as_json=command.json)
-        case c.Train():
-            from stac.cli import train
-
-            return train.run(command)
-        case c.Prepare():
-            _prepare(command)
-        case c.Inspect():
-            _inspect(command)
-        case _:
-            assert_never(command)
-    return 0
+def cost(command: c.Cost) -> None:
+    """Print what a network costs."""
+    _show(cost_facts(command), as_json=command.json)
 
 
 def cost_facts(command: c.Cost) -> dict[str, Any]:
     """Cost of a network, of its vanilla twin, their ratios, and latency if it is asked for."""
     spec = network_spec(command.network)  # refused before torch is imported
-    from stacnet.cost import cost
+    from stacnet import cost
 
-    own, vanilla = cost(spec), cost(spec.vanilla)
+    own, vanilla = cost.cost(spec), cost.cost(spec.vanilla)
     measured = {"latency": _latency(spec)} if command.latency else {}
     return {
         "network_id": spec.network_id,
@@ -68,23 +55,25 @@ def _latency(spec: NetworkSpec) -> dict[str, Any]:
     return asdict(latency(spec, device=device))
 
 
-def _prepare(command: c.Prepare) -> None:
+def prepare(command: c.Prepare) -> None:
+    """Prepare images; print where, and how many."""
+    from stacnet.data import prepare as preparing
     from stacnet.data.cache import cache_folder
     from stacnet.data.images import data_folder
-    from stacnet.data.prepare import open_source, prepare
 
     if command.name in BUILT_IN:
         raise ValueError(f"name must not be one of {BUILT_IN}, got {command.name!r}")
     target = cache_folder(command.name, below=data_folder())
-    source = open_source(Path(command.source), size=command.size)
+    source = preparing.open_source(Path(command.source), size=command.size)
     with _image_bar("preparing") as progress:
-        cache = prepare(source, target, progress=progress)
+        cache = preparing.prepare(source, target, progress=progress)
     print(f"{target}: {len(cache.train[1])} training and {len(cache.test[1])} test images")
     if cache.test_split is not None:
         print(f"test images: {_drawn(cache.test_split)}")
 
 
-def _inspect(command: c.Inspect) -> None:
+def inspect(command: c.Inspect) -> None:
+    """Print what a data set holds."""
     from stacnet.data.cache import cache_folder, open_cache, verify
     from stacnet.data.images import data_folder, load
     from stacnet.data.summary import contact_sheet, summarise

@@ -12,76 +12,56 @@ from search.study.studies import load_study, override
 from stac.cli import study_commands as c
 from stac.cli.flag_values import assignments
 
-StudyCommand = (
-    c.Search
-    | c.Resume
-    | c.Extend
-    | c.Finalists
-    | c.Status
-    | c.Compact
-    | c.Repair
-    | c.Export
-    | c.Doctor
-)
+
+def search(command: c.Search) -> None:
+    """Begin a study, or go on with the same one."""
+    options = _options(command)
+    study = override(load_study(command.study), assignments(command.override))
+    if command.reuse_from:
+        Store(command.reuse_from).study()  # refused before anything is written
+    summary = engine.search(
+        study,
+        command.out,
+        options=options,
+        reuse_from=command.reuse_from or "",
+        warm_start=command.warm_start or "",
+    )
+    _say(summary, command.out)
 
 
-def run(command: StudyCommand) -> int:
-    """Run one of these commands; returns the exit code."""
-    match command:
-        case c.Search() | c.Resume() | c.Extend() | c.Finalists():
-            _say(
-                _carry_out(command),
-                command.out if isinstance(command, c.Search) else command.folder,
-            )
-        case c.Status():
-            from stac.cli import status
-
-            return status.run(command)
-        case c.Compact():
-            engine.compact(command.folder)
-        case c.Repair():
-            for line in repair(Store(command.folder)):
-                print(line, flush=True)
-        case c.Export():
-            _export(command)
-        case c.Doctor():
-            return _doctor(command)
-        case _:
-            assert_never(command)
-    return 0
+def resume(command: c.Resume) -> None:
+    """Run what is owed."""
+    options = _options(command)
+    _compare_code(Store(command.folder))
+    _say(engine.resume(command.folder, options=options), command.folder)
 
 
-def _carry_out(command: c.Search | c.Resume | c.Extend | c.Finalists) -> Summary:
+def extend(command: c.Extend) -> None:
+    """Add to a study, and run it."""
+    more = {"trials": command.trials, "promote": command.promote}
+    _say(engine.extend(command.folder, **more, options=_options(command)), command.folder)
+
+
+def finalists(command: c.Finalists) -> None:
+    """Train the finalists."""
+    _say(engine.finalists(command.folder, options=_options(command)), command.folder)
+
+
+def compact(command: c.Compact) -> None:
+    """Merge small files."""
+    engine.compact(command.folder)
+
+
+def mend(command: c.Repair) -> None:
+    """Print what was set aside and what is owed."""
+    for line in repair(Store(command.folder)):
+        print(line, flush=True)
+
+
+def _options(command: c.RunOptions) -> Options:
     if command.budget_s is not None and not command.budget_s > 0:
         raise ValueError(f"budget-s must be more than 0 seconds, got {command.budget_s}")
-    options = Options(
-        address=command.address,
-        budget_s=command.budget_s,
-        loggers=command.loggers,
-    )
-    match command:
-        case c.Search():
-            study = override(load_study(command.study), assignments(command.override))
-            if command.reuse_from:
-                Store(command.reuse_from).study()  # refused before anything is written
-            return engine.search(
-                study,
-                command.out,
-                options=options,
-                reuse_from=command.reuse_from or "",
-                warm_start=command.warm_start or "",
-            )
-        case c.Resume():
-            _compare_code(Store(command.folder))
-            return engine.resume(command.folder, options=options)
-        case c.Extend():
-            return engine.extend(
-                command.folder, trials=command.trials, promote=command.promote, options=options
-            )
-        case c.Finalists():
-            return engine.finalists(command.folder, options=options)
-        case _:
-            assert_never(command)
+    return Options(address=command.address, budget_s=command.budget_s, loggers=command.loggers)
 
 
 def _compare_code(store: Store) -> None:
@@ -100,7 +80,8 @@ def _say(summary: Summary, folder: str) -> None:
         print(f"stopped: {summary.reason}; go on with: stac resume {folder}")
 
 
-def _export(command: c.Export) -> None:
+def export(command: c.Export) -> None:
+    """Write the study for other tools; print the files."""
     from search.sampling.export import export_csv, export_optuna
 
     store = Store(command.folder)
@@ -114,7 +95,8 @@ def _export(command: c.Export) -> None:
             assert_never(command.to)
 
 
-def _doctor(command: c.Doctor) -> int:
+def examine(command: c.Doctor) -> int:
+    """Print what the doctor found; 1 if anything is bad."""
     from search.cluster.doctor import doctor
 
     study = load_study(command.study) if command.study else None

@@ -18,6 +18,7 @@ from search.store.losses import account_for
 from search.store.past import past_of_run
 from search.store.store import Store
 from search.study.cells import Job
+from search.study.ends import End
 from search.study.studies import override
 from search.study.study import Finalists, Resources, Study
 from stac.cli.commands import Train
@@ -69,7 +70,7 @@ def one_cell_study(command: Train) -> Study:
     return replace(study, space=space)
 
 
-def _finish(store: Store, study: Study, splits: Splits, lease: Lease) -> str:
+def _finish(store: Store, study: Study, splits: Splits, lease: Lease) -> End:
     """Train what is owed; the status of the last attempt."""
     past = past_of_run(store)
     job = make_ledger(past, make_plan(past), lease=lease.owner).next_job()
@@ -78,7 +79,7 @@ def _finish(store: Store, study: Study, splits: Splits, lease: Lease) -> str:
     return train_here(job, store, study, splits)
 
 
-def train_here(job: Job, store: Store, study: Study, splits: Splits) -> str:
+def train_here(job: Job, store: Store, study: Study, splits: Splits) -> End:
     """Train in this process, with a bar on stderr; the attempt's status.
 
     SIGTERM and SIGINT end it with a checkpoint, as `preempted`.
@@ -100,7 +101,7 @@ def train_here(job: Job, store: Store, study: Study, splits: Splits) -> str:
     return _advance(attempt, num_epochs=study.protocol.epochs)
 
 
-def _advance(attempt: CellRun, *, num_epochs: int) -> str:
+def _advance(attempt: CellRun, *, num_epochs: int) -> End:
     stopped = threading.Event()
     columns = (
         *Progress.get_default_columns(),
@@ -122,7 +123,7 @@ def _advance(attempt: CellRun, *, num_epochs: int) -> str:
     return attempt.status or "preempted"
 
 
-def _tell(store: Store, study: Study, status: str) -> int:
+def _tell(store: Store, study: Study, status: End) -> int:
     """Print how it ended, and draw the curve; the exit code."""
     from analysis.report.curves import draw_curves, learning_curves
     from analysis.report.figures import to_bytes

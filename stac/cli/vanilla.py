@@ -7,11 +7,12 @@ from search.store.lease import Lease
 from search.store.losses import account_for
 from search.store.store import Store
 from search.study.cells import Cell, Job
+from search.study.ends import End
 from stac.cli.train import train_here
 from stacnet.data.images import load
 
 
-def train_vanilla(store: Store) -> str:
+def train_vanilla(store: Store) -> End:
     """Train it in this process with the study's own recipe and first seed; the status it ends with.
 
     Its row and weights lie in the store, as if the study had asked for it: a sampler that is

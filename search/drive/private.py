@@ -1,0 +1,73 @@
+"""Ray's private doors, each for what it has no public one for: an upgrade may close any of them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+
+def has_token() -> bool:
+    """Whether a driver here can show a cluster's token."""
+    loader = _compiled().AuthenticationTokenLoader.instance()
+    return loader.has_token(ignore_auth_mode=True)
+
+
+def read_token_anew() -> None:
+    """Look for the token again: the environment that says where it is has changed."""
+    _compiled().Config.initialize("")
+    _compiled().AuthenticationTokenLoader.instance().reset_cache()
+
+
+def started_processes() -> dict[str, Any]:
+    """Kind -> process of what `ray.init` has started here; the last one of its kind."""
+    kinds = import_module("ray._private.worker")._global_node.all_processes.items()
+    return {name: info.process for name, infos in kinds for info in infos}
+
+
+def print_nothing() -> None:
+    """What befell a worker is a row, and Ray has no option to keep it off the progress bar."""
+    worker: Any = import_module("ray._private.worker")
+    worker.print_to_stdstream = lambda *data, **how: None
+
+
+@contextmanager
+def on_the_loopback() -> Iterator[None]:
+    """A Ray that is started in the body is reached from this machine only."""
+    constants: Any = import_module("ray._private.ray_constants")
+    before, constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = before
+
+
+def head_address() -> str:
+    """`host:port` of this machine's cluster.
+
+    Raises:
+        ConnectionError: there is none.
+    """
+    return import_module("ray._private.services").canonicalize_bootstrap_address_or_die("auto")
+
+
+def head_client(address: str) -> Any:
+    """A client of a cluster's head: its jobs and its notes."""
+    return _compiled().GcsClient(address=address)
+
+
+def autoscaler_report(client: Any) -> str:
+    """The text of `ray status`, with the reasons of failures, from either autoscaler."""
+    constants = import_module("ray._private.ray_constants")
+    keys = (constants.DEBUG_AUTOSCALING_STATUS, constants.DEBUG_AUTOSCALING_ERROR)
+    status, error = (client.internal_kv_get(key.encode()) for key in keys)
+    commands = import_module("ray.autoscaler._private.commands")
+    return commands.debug_status(status, error, verbose=True, address=client.address)
+
+
+def launcher_notes(cluster: str) -> str:
+    """The file in which `ray up` notes the machines of a local cluster."""
+    return import_module("ray.autoscaler._private.local.config").get_state_path(cluster)
+
+
+def _compiled() -> Any:
+    return import_module("ray._raylet")
