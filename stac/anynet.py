@@ -30,7 +30,7 @@ def classrepsim(
     Args:
         module: any torch module; it is run in eval mode and left as it was.
         images: (N, C, H, W) floating point, as the module wants them; it was not trained on them.
-        labels: (N,) whole numbers from 0; a class with fewer than 2 images is left out.
+        labels: (N,) whole numbers; a class with fewer than 2 images is left out.
         taps: names of submodules with output (N, C, H, H); by default the last one of each map
             size above one cell.
         scales: cells per side; the native size of each tap is always read.
@@ -39,10 +39,10 @@ def classrepsim(
 
     Raises:
         ValueError: shapes or types do not fit, a tap does not exist or gives no square map, fewer
-            than two classes have two images.
+            than two classes have two images, images or weights are not finite.
     """
     probes = probe_arrays(torch.as_tensor(images), np.asarray(_on_cpu(labels)), like=module)
-    twin = untrained or redrawn(module)
+    twin = redrawn(module) if untrained is None else untrained
     if twin is None:
         warnings.warn(
             "the map has no untrained control: a part of the network holds parameters and has no "

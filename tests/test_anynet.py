@@ -120,8 +120,11 @@ def test_maps_are_found_in_the_order_in_which_modules_finish() -> None:
         ({"taps": ["5"]}, r"tap must name a module whose output has shape \(N, C, H, H\), got '5'"),
         ({"images": torch.zeros(60, 3, 16, 16, dtype=torch.uint8)}, "must be floating point"),
         ({"images": torch.zeros(60, 3, 16)}, r"must be floating point \(N, C, H, W\), .*got"),
-        ({"labels": np.zeros(60)}, "labels must be a whole number from 0 for each of 60 images"),
+        ({"labels": np.zeros(60)}, "labels must be a whole number for each of 60 images"),
         ({"labels": np.zeros(59, int)}, r"labels must be .* of 60 images, got int64 \(59,\)"),
+        ({"images": torch.full((60, 3, 16, 16), torch.nan)}, "responses must be finite numbers"),
+        ({"scales": (0,)}, "scales must be whole numbers from 1, got 0"),
+        ({"scales": (1.5,)}, "scales must be whole numbers from 1, got 1.5"),
         ({"labels": np.zeros(60, int)}, "at least 2 classes must have 2 .*images, got 1 of 1"),
     ],
 )

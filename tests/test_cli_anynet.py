@@ -90,6 +90,13 @@ def test_a_network_of_a_file_is_looked_at_on_a_folder_of_images(stac: Stac, tmp_
         ("--network nets.py:small --data nowhere", "nowhere"),
         ("--network nets.py:small --data .", "must hold ImageNet"),
         ("--network nets.py:small --data digits --weights nets.py", "must be a state dict"),
+        ("--network nets.py:small --data digits --weights text", "text: must be a state dict"),
+        (
+            "--network nets.py:small --data digits --weights torn.pt",
+            "torn.pt: must be a state",
+        ),
+        ("--network nets.py:small --data digits --size 0", "size must be in 1..2048 pixels, got 0"),
+        ("--network nets.py:small --data digits --out no/m.svg", "a folder that is there, got no"),
         ("--network nets.py:small --data digits --weights w.pt", "must be weights of nets.py:sm"),
         ("--network nets.py:small --data digits --images 40 --out m.txt", "must end in .parquet"),
     ],
@@ -98,6 +105,8 @@ def test_what_does_not_fit_is_one_line(
     stac: Stac, tmp_path: Path, flags: str, message: str
 ) -> None:
     torch.save({"weight": torch.zeros(3)}, tmp_path / "w.pt")
+    (tmp_path / "torn.pt").write_bytes((tmp_path / "w.pt").read_bytes()[:-300])
+    (tmp_path / "text").write_text("abc")
     code, out, err = stac(flags)
     assert code == 2
     (line,) = (line for line in err.splitlines() if line.startswith("stac: "))

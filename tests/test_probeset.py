@@ -59,7 +59,7 @@ def test_labels_stay_with_their_images_and_no_image_is_gallery_and_query():
 
 
 def test_one_class_or_no_images_are_refused():
-    with pytest.raises(ValueError, match="2 classes must have 2 validation images, got 1 of 1000"):
+    with pytest.raises(ValueError, match="2 classes must have 2 images, got 1 of 1000"):
         probe_set(numbered([7, 7, 7, 8], classes=1000), device=CPU)
     with pytest.raises(ValueError, match="probe images must be at least 1, got images=0"):
         probe_set(numbered([0, 0, 1, 1], classes=2), images=0, device=CPU)

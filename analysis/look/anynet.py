@@ -39,8 +39,12 @@ def map_of(
         untrained: its twin from random weights; without, that control is missing from the map.
 
     Raises:
-        ValueError: a tap does not exist or gives no square map; a class is missing.
+        ValueError: a tap does not exist or gives no square map, a scale is no whole number from 1,
+            a response is no finite number.
     """
+    for scale in scales:
+        if not isinstance(scale, int | np.integer) or scale < 1:
+            raise ValueError(f"scales must be whole numbers from 1, got {scale}")
     sides = map_sides(module, next(probe_set.batches()))
     last_of_side = {side: name for name, side in sides.items() if side > 1}
     chosen = list(taps) or [name for name in sides if name in last_of_side.values()]
@@ -103,7 +107,7 @@ def probe_arrays(
 
     Args:
         images_NCHW: floating point, as the network wants them.
-        labels_N: their classes, any whole numbers from 0.
+        labels_N: their classes, any whole numbers.
         images: how many are wanted; all by default.
 
     Raises:
@@ -115,17 +119,14 @@ def probe_arrays(
             f"got {images_NCHW.dtype} {tuple(images_NCHW.shape)}"
         )
     is_whole = labels_N.ndim == 1 and labels_N.dtype.kind in "iu"
-    if not is_whole or len(labels_N) != len(images_NCHW) or (labels_N < 0).any():
+    if not is_whole or len(labels_N) != len(images_NCHW):
         raise ValueError(
-            f"labels must be a whole number from 0 for each of {len(images_NCHW)} images, got "
+            f"labels must be a whole number for each of {len(images_NCHW)} images, got "
             f"{labels_N.dtype} {labels_N.shape}"
         )
-    num_classes = len(np.unique(labels_N))
-    chosen = choose(
-        labels_N.astype(np.int64),
-        images=len(labels_N) if images is None else images,
-        classes=num_classes,
-    )
+    classes, class_N = np.unique(labels_N, return_inverse=True)
+    wanted = len(labels_N) if images is None else images
+    chosen = choose(class_N, images=wanted, classes=len(classes))
     weight = next((w for w in like.parameters() if w.is_floating_point()), torch.zeros(0))
 
     def batches() -> Iterator[Tensor]:
@@ -137,7 +138,7 @@ def probe_arrays(
         labels_N=chosen.labels_N,
         num_gallery=chosen.num_gallery,
         classes=chosen.classes,
-        left_out=num_classes - chosen.classes,
+        left_out=len(classes) - chosen.classes,
     )
 
 

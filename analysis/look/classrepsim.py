@@ -122,7 +122,8 @@ def look(
         scales: cells per side; those at or above a tap's map are the tap's native size.
 
     Raises:
-        ValueError: a tap does not exist or gives no map; the gallery is too small.
+        ValueError: a tap does not exist or gives no map; the gallery is too small; a response is
+            no finite number, because images or weights are not.
     """
     started = time.perf_counter()
     session = _Session(probe_set, settings)
@@ -165,6 +166,8 @@ class _Session:
         if (tap, cells) in self._done:
             return
         self._done.add((tap, cells))
+        if not v_BCS.isfinite().all():
+            raise ValueError(f"responses must be finite numbers, got others at {tap}")
         if (tap, cells) not in self.readers:
             reader = _Reader(v_BCS, self.settings, classes=self.probe_set.classes)
             self.readers[tap, cells] = reader

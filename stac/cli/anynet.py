@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import pickle
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -21,9 +20,10 @@ from search.study.study_file import value_from_file
 from stac.cli.commands import ClassRepSim
 from stac.cli.flag_values import BUILT_IN, data_spec
 from stacnet.data.images import load, pixel_statistics, whole
-from stacnet.data.prepare import open_source
+from stacnet.data.prepare import LARGEST_SIDE, open_source
 
 TORCHVISION = "torchvision:"
+OUTS = (".parquet", ".svg", ".png")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of torchvision's own weights, shares
 
 
@@ -45,6 +45,12 @@ def look_at(command: ClassRepSim) -> ClassRepMap:
     if command.data is None or command.train:
         wrong = "--train is for a study" if command.train else "got no --data"
         raise ValueError(f"--network must come with --data and without --train: {wrong}")
+    if command.size is not None and not 1 <= command.size <= LARGEST_SIDE:
+        raise ValueError(f"size must be in 1..{LARGEST_SIDE} pixels, got {command.size}")
+    if command.out and Path(command.out).suffix not in OUTS:
+        raise ValueError(f"--out of a network's map must end in {', '.join(OUTS)}: {command.out}")
+    if command.out and not Path(command.out).parent.is_dir():
+        raise ValueError(f"--out must be in a folder that is there, got {command.out}")
     network, untrained = networks(command.network or "", command.weights)
     device = device_of(command.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     found = probe_images(command.data, images=command.images, size=command.size)
@@ -57,7 +63,7 @@ def look_at(command: ClassRepSim) -> ClassRepMap:
         probes,
         taps=command.taps.split(",") if command.taps else (),
         scales=_scales(command.scales) if command.scales else SCALES,
-        untrained=untrained and untrained.to(device),
+        untrained=None if untrained is None else untrained.to(device),
     )
 
 
@@ -105,8 +111,11 @@ def read_state(path: str) -> dict[str, Tensor]:
     """
     try:
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path}: must be a state dict saved by torch: {error}") from None
+    except Exception as error:  # bytes that are none make the unpickler raise anything
+        if isinstance(error, OSError) and error.filename:  # there is none
+            raise
+        reason = str(error).splitlines() or [type(error).__name__]
+        raise ValueError(f"{path}: must be a state dict saved by torch, got {reason[0]}") from None
     for name in ("model", "state_dict"):
         if isinstance(found, dict) and isinstance(found.get(name), dict):
             found = found[name]
@@ -165,24 +174,17 @@ def device_of(name: str) -> torch.device:
 
 
 def write_map(chart: ClassRepMap, out: str) -> None:
-    """As a table (.parquet) or a picture (.svg, .png).
+    """As a table (.parquet) or a picture (.svg, .png)."""
+    suffix = Path(out).suffix
+    if suffix == ".parquet":
+        from analysis.predict.mapfile import map_to_parquet
 
-    Raises:
-        ValueError: the name ends otherwise.
-    """
-    match Path(out).suffix:
-        case ".parquet":
-            from analysis.predict.mapfile import map_to_parquet
+        data = map_to_parquet(chart)
+    else:
+        from analysis.report.figures import to_bytes
+        from analysis.report.figures_map import draw_map, map_facts
 
-            data = map_to_parquet(chart)
-        case ".svg" | ".png" as suffix:
-            from analysis.report.figures import to_bytes
-            from analysis.report.figures_map import draw_map, map_facts
-
-            kind = "svg" if suffix == ".svg" else "png"
-            data = to_bytes(draw_map(map_facts(chart)), kind=kind)
-        case _:
-            raise ValueError(f"--out of a network's map must end in .parquet, .svg or .png: {out}")
+        data = to_bytes(draw_map(map_facts(chart)), kind="svg" if suffix == ".svg" else "png")
     Path(out).write_bytes(data)
 
 
