@@ -52,11 +52,13 @@ mount --bind /mnt/passwd /etc/passwd
 echo "127.0.0.1 localhost" > /mnt/hosts; echo "$ADDRESS $NAME" >> /mnt/hosts
 mount --bind /mnt/hosts /etc/hosts
 mount --bind /dev/null /etc/resolv.conf
+mkdir /mnt/root && mount --bind "$ROOT" /mnt/root  # the checkout may lie in /tmp
 for private in /dev/shm /run /tmp; do mount -t tmpfs tmpfs $private; done
 mount --bind /mnt/home "$HOME"
 mkdir -p "$HOME/stacnet" "$HOME/.stacnet-venv" && mount --bind /mnt/venv "$HOME/.stacnet-venv"
 ln -s "$HOME/.stacnet-venv" "$HOME/stacnet/.venv"
-make -s -C "$ROOT" stamp BIN="$HOME/stacnet/.venv/bin" > /mnt/venv/.installed
+make -s -C /mnt/root stamp BIN="$HOME/stacnet/.venv/bin" > /mnt/venv/.installed
+umount /mnt/root
 mkdir -p "$ROOT" && mount -t tmpfs tmpfs "$ROOT"
 mkdir -p "$VENV" && mount --bind /mnt/venv "$VENV"
 echo "$HOME/stacnet" > "$(ls "$VENV"/lib/python*/site-packages/_editable_impl_stacnet.pth)"

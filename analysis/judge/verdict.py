@@ -77,8 +77,8 @@ def _too_few(num_seeds: int, needed: int | None, margin: float) -> str:
         return f"No verdict: {count} cannot show how much accuracy varies between seeds."
     return (
         f"No verdict from {count}: seeing a difference of {_points(margin)} needs "
-        f"{_count(needed)} seeds per network that selected nothing, beside those that select the "
-        "best."
+        f"{count_of_seeds(needed)} seeds per network that selected nothing, beside those that "
+        "select the best."
     )
 
 
@@ -93,8 +93,8 @@ def _reason(choice: Choice, regret: Interval, margin: float, needed: int | None)
             return "The pick was not trained with the seeds that judge."
         case _:
             return (
-                f"The interval neither excludes nor shows a loss of {points}; {_count(needed)} "
-                f"seeds per network would, here are {regret.n}."
+                f"The interval neither excludes nor shows a loss of {points}; "
+                f"{count_of_seeds(needed)} seeds per network would, here are {regret.n}."
             )
 
 
@@ -103,7 +103,8 @@ def _points(share: float) -> str:
     return f"{value} point" if value == "1" else f"{value} points"
 
 
-def _count(needed: int | None) -> str:
+def count_of_seeds(needed: int | None) -> str:
+    """How many seeds, in words; a number that nobody will train is not given as one."""
     if needed is None:
         return "an unknown number of"
     return str(needed) if needed <= 1000 else "more than 1,000"

@@ -52,8 +52,7 @@ def choose(labels_N: NDArray[np.int64], *, images: int, classes: int, seed: int 
     present = np.flatnonzero(counts_K >= LEAST)
     if len(present) < 2:
         raise ValueError(
-            f"at least 2 classes must have {LEAST} images, got {len(present)} of "
-            f"{classes}"
+            f"at least 2 classes must have {LEAST} images, got {len(present)} of {classes}"
         )
     each = max(ENOUGH, -(-images // len(present)))
     rng = np.random.default_rng(seed)

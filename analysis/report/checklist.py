@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from analysis.judge.comparison import Comparison
+from analysis.judge.verdict import count_of_seeds
 from analysis.report.facts import StudyFacts
 from analysis.report.sentences import count_seeds
 
@@ -111,4 +112,4 @@ def _needed(comparison: Comparison | None) -> str:
     margin = 100 * comparison.margin
     if needed is None:
         return "how many are needed cannot be told from these."
-    return f"{needed} that only measure are needed to see {margin:g} points."
+    return f"{count_of_seeds(needed)} that only measure are needed to see {margin:g} points."

@@ -112,6 +112,7 @@ def draw_frontier(facts: FrontierFacts) -> Figure:
                 label=label,
             )
         bottom, top = axes.get_ylim()
+        axes.set_yticks([tick for tick in axes.get_yticks() if tick <= 100])
         axes.set_ylim(bottom, min(top, TOP))
         axes.set_xlabel("MACs over vanilla, %")
         axes.set_ylabel(f"{facts.metric}, %")

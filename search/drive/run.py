@@ -143,14 +143,15 @@ def finalists(out: str | Path, *, options: Options) -> Summary:
 
 
 def compact(out: str | Path) -> None:
-    """Merge the store's small files.
+    """Merge the store's small files, when those that are gone are accounted for.
 
     Raises:
         StudyError: a driver is at work on it.
     """
     store = Store(out)
-    store.study()
-    with Lease(store.storage):
+    study = store.study()
+    with Lease(store.storage) as lease:
+        account_for(lease, study=study, store=store)
         merge_all(store)
 
 
