@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from search.store.extras import read_extras
-from search.store.manifest import load_or_list
+from search.store.manifest import is_too_large, load_or_list
 from search.store.own import best_network
 from search.store.status import Status, own_of, status
 from search.store.store import Store
@@ -111,7 +111,7 @@ class Result:
         return self._network(found[0], table)
 
     def network(self, network_id: str) -> Network:
-        """A network of the study by its id.
+        """A network of the study by its id; of a space too large to list, one that was trained.
 
         Raises:
             ValueError: no network of the study has that id.
@@ -158,10 +158,11 @@ class Result:
         complete = _complete(rows, study)
         if rows.num_rows:
             spec = NetworkSpec.from_dict(json.loads(rows["spec_json"][0].as_py()))
-        elif (point := study.space.first_index.get(network_id)) is not None:
-            spec = study.space.spec(point)
         else:
-            raise ValueError(f"network must be one of the study's, got {network_id!r}")
+            known = {} if is_too_large(study) else study.space.first_index
+            if network_id not in known:
+                raise ValueError(f"network must be one of the study's, got {network_id!r}")
+            spec = study.space.spec(known[network_id])
         values_N = complete["val_acc_last"].to_numpy()
         return Network(
             id=network_id,

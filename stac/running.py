@@ -52,7 +52,7 @@ def search(
     summary = engine.search(
         study,
         out,
-        options=engine.Options(**_checked(running)),
+        options=engine.Options(**running),
         reuse_from="" if reuse_from is None else store_of(reuse_from).address,
         warm_start=str(warm_start or ""),
     )
@@ -72,7 +72,7 @@ def resume(source: Source, **running: Unpack[Running]) -> Result:
     from search.drive import run as engine
 
     store = store_of(source)
-    summary = engine.resume(store.address, options=engine.Options(**_checked(running)))
+    summary = engine.resume(store.address, options=engine.Options(**running))
     return Result(store, summary.reason)
 
 
@@ -83,10 +83,3 @@ def open(folder: str | Path) -> Result:
         ValueError: there is no study.
     """
     return Result(store_of(folder))
-
-
-def _checked(running: Running) -> Running:
-    budget_s = running.get("budget_s")
-    if budget_s is not None and not budget_s > 0:
-        raise ValueError(f"budget_s must be more than 0 seconds, got {budget_s=}")
-    return running

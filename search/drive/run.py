@@ -54,6 +54,10 @@ class Options:
     loggers: tuple[str, ...] = ()
     stand_in: type[CellTrainable] = CellTrainable
 
+    def __post_init__(self) -> None:
+        if self.budget_s is not None and not self.budget_s > 0:
+            raise StudyError(f"budget_s must be more than 0 seconds, got {self.budget_s}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:

@@ -59,8 +59,6 @@ def mend(command: c.Repair) -> None:
 
 
 def _options(command: c.RunOptions) -> Options:
-    if command.budget_s is not None and not command.budget_s > 0:
-        raise ValueError(f"budget-s must be more than 0 seconds, got {command.budget_s}")
     return Options(address=command.address, budget_s=command.budget_s, loggers=command.loggers)
 
 

@@ -1,18 +1,14 @@
 """`stac train`: one network as a study of one cell, trained in this process, without Ray."""
 
 import os
-import threading
 from dataclasses import replace
 
 import torch
-from rich.console import Console
-from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-from search.drive.cellrun import CellRun
+from search.drive.here import train_here
 from search.drive.plan import make_ledger, make_plan
 from search.drive.preflight import admitted
 from search.drive.ray_session import lent_cpus
-from search.drive.signals import ending
 from search.store.lease import Lease
 from search.store.losses import account_for
 from search.store.past import past_of_run
@@ -26,9 +22,6 @@ from stac.cli.flag_values import assignments, data_spec, one_network_space
 from stac.cli.flags import NetworkFlags
 from stacnet.data.images import Splits, load
 from stacnet.protocol import Protocol
-from stacnet.train import Trainer
-
-SLICE_S = 1.0
 
 
 def run(command: Train) -> int:
@@ -77,50 +70,6 @@ def _finish(store: Store, study: Study, splits: Splits, lease: Lease) -> End:
     if not isinstance(job, Job):
         return "complete"
     return train_here(job, store, study, splits)
-
-
-def train_here(job: Job, store: Store, study: Study, splits: Splits) -> End:
-    """Train in this process, with a bar on stderr; the attempt's status.
-
-    SIGTERM and SIGINT end it with a checkpoint, as `preempted`.
-    """
-    device = "cuda" if job.gpus else "cpu"
-    attempt = CellRun(
-        job,
-        store=store,
-        study=study,
-        make_trainer=lambda: Trainer(
-            job.cell.spec,
-            study.protocol,
-            splits,
-            seed=job.cell.seed,
-            device=device,
-            threads=study.resources.cpus,
-        ),
-    )
-    return _advance(attempt, num_epochs=study.protocol.epochs)
-
-
-def _advance(attempt: CellRun, *, num_epochs: int) -> End:
-    stopped = threading.Event()
-    columns = (
-        *Progress.get_default_columns(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[last]}"),
-    )
-    with (
-        ending(lambda name: stopped.set()),
-        Progress(*columns, console=Console(stderr=True)) as progress,
-    ):
-        task = progress.add_task("epochs", total=num_epochs, last="")
-        while attempt.status is None:
-            if stopped.is_set():
-                attempt.stop("preempted")
-                break
-            report = attempt.advance(SLICE_S)
-            last = f"val acc {report['curve'][-1]:.4f}" if report["curve"] else ""
-            progress.update(task, completed=report["epoch"], last=last)
-    return attempt.status or "preempted"
 
 
 def _tell(store: Store, study: Study, status: End) -> int:
