@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from stacnet.fields import (
@@ -122,7 +123,7 @@ class Prepared:
 DataSpec = ScaleSignal | Digits | Prepared
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: it remembers its id
 class Protocol:
     """One training recipe (docs/method.md, section 4).
 
@@ -169,7 +170,7 @@ class Protocol:
         """Plain JSON values."""
         return asdict(self)
 
-    @property
+    @cached_property
     def protocol_id(self) -> str:
         """16 hex digits; equal for equal protocols."""
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))

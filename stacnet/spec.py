@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 from stacnet.attention_spec import (
@@ -49,7 +50,7 @@ NAMED_DEPTHS: dict[int, tuple[Block, tuple[int, ...]]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: it remembers its id
 class NetworkSpec:
     """A residual network with at most one kind of attention per stage, in canonical form.
 
@@ -166,7 +167,7 @@ class NetworkSpec:
         except TypeError as error:
             raise ValueError(f"network description does not fit: {error}, got {plain}") from None
 
-    @property
+    @cached_property
     def network_id(self) -> str:
         """16 hex digits; equal for equal networks."""
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))

@@ -149,7 +149,7 @@ def test_finished_cells_of_another_study_are_not_trained_again(
 
 def test_a_time_budget_ends_the_run_and_not_the_study(tmp_path: Path) -> None:
     out = tmp_path / "study"
-    short = replace(SMOOTH, budget_s=0.0)
+    short = replace(SMOOTH, budget_s=0.001)
     summary = search(cheap(), out, options=short)
     assert not summary.finished
     assert summary.reason == "time budget"

@@ -22,7 +22,7 @@ def test_a_signal_to_the_group_leaves_checkpoints_and_the_next_run_uses_them(
     """As timeout, systemd and Slurm end a job; the second time as a closed terminal does."""
     out = tmp_path / "study"
     driver = Driver(out, "slow")
-    driver.wait_for_training()
+    driver.wait_for_training(cpu_s=10)  # imports included, more than an epoch on any machine
     asked = time.monotonic()
     driver.signal_all(signal.SIGTERM)
     time.sleep(0.5)
@@ -37,7 +37,7 @@ def test_a_signal_to_the_group_leaves_checkpoints_and_the_next_run_uses_them(
     assert not (out / "lease.json").exists()
     epochs = {row["network_id"]: row["epochs"] for row in rows}
     driver = Driver(out, "slow")
-    driver.wait_for_training()
+    driver.wait_for_training(cpu_s=10)
     os.killpg(driver.process.pid, signal.SIGHUP)
     assert driver.finish(timeout_s=60) == 0, driver.log.read_text()
     again = {row["network_id"]: row["epochs"] for row in store.cells().to_pylist()}

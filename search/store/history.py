@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -93,9 +94,15 @@ def begun_cells(store: Store, history: History, *, max_attempts: int) -> list[Ce
 def cell_of(row: dict[str, Any]) -> Cell:
     """The cell that a row of `cells` is about."""
     return Cell(
-        spec=NetworkSpec.from_dict(json.loads(row["spec_json"])),
+        spec=_spec(row["spec_json"]),
         protocol_id=row["protocol_id"],
         seed=row["seed"],
         point=row["point"],
         suggested_by=row["suggested_by"],
     )
+
+
+@lru_cache(maxsize=100_000)
+def _spec(text: str) -> NetworkSpec:
+    """One value for all trainings of a network, which then hashes its description once."""
+    return NetworkSpec.from_dict(json.loads(text))
