@@ -26,7 +26,7 @@ T = TypeVar("T")
 QUERY = """
 with network as (
     select network_id, any_value(macs) as macs, avg(test_acc_last) as acc
-    from cells where status = 'complete' and seed >= 5 group by network_id
+    from trainings where status = 'complete' and seed >= 5 group by network_id
 ), cheaper as (
     select *, max(acc) over (order by macs, acc desc rows between unbounded preceding
                              and 1 preceding) as before from network

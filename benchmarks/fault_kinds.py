@@ -206,8 +206,8 @@ class JumpingClock(datetime):
 
 
 if __name__ == "__main__":
-    from search.store import lease, losses
+    from search.store import lease, lost
 
     lease.datetime = JumpingClock  # pyright: ignore[reportAttributeAccessIssue]
-    losses.now = JumpingClock.now
+    lost.now = JumpingClock.now
     raise SystemExit(main(*sys.argv[1:]))

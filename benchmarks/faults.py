@@ -52,7 +52,7 @@ def kills(bench: Bench, times: int) -> Iterator[Line]:
             target: Target = targets[number % len(targets)]
             line, began = lines[target], time.monotonic()
             driver = Driver(out, study)
-            driver.wait_for_work(cells=2)
+            driver.wait_for_work(trainings=2)
             time.sleep(bench.rng.uniform(0.5, 4))
             if driver.process.poll() is not None:  # it ended before it could be struck
                 line.unclean += driver.process.returncode != 0
@@ -87,11 +87,11 @@ def splits(bench: Bench, times: int) -> Iterator[Line]:
     while line.times < times and bench.goes_on():
         out = bench.out("split")
         asleep = Driver(out, "marathon", log=out.with_suffix(".asleep"))
-        asleep.wait_for_work(cells=2)
+        asleep.wait_for_work(trainings=2)
         time.sleep(bench.rng.uniform(0, 3))
         asleep.signal_all(signal.SIGSTOP)
         awake = Driver(out, "marathon", log=out.with_suffix(".awake"))
-        awake.wait_for_cells(len(list(out.glob("cells/*"))) + bench.rng.randint(2, 8))
+        awake.wait_for_trainings(len(list(out.glob("cells/*"))) + bench.rng.randint(2, 8))
         before = facts(Store(out))[0]
         asleep.signal_all(signal.SIGCONT)
         finish(asleep, line, expect=2)
@@ -140,7 +140,7 @@ def jumps(bench: Bench, times: int) -> Iterator[Line]:
         for _ in range(min(3, times - line.times)):
             os.environ["CLOCK_SEED"] = str(bench.rng.randrange(10**6))
             driver = Driver(out, "marathon", script=script)
-            driver.wait_for_work(cells=2)
+            driver.wait_for_work(trainings=2)
             time.sleep(bench.rng.uniform(0.5, 3))
             driver.kill_all()
             line.times += 1
@@ -152,7 +152,7 @@ def jumps(bench: Bench, times: int) -> Iterator[Line]:
 
 def table(lines: list[Line]) -> list[str]:
     """As Markdown, line by line: head, rule, and a row for each kind of fault that was injected."""
-    rows = [HEAD, tuple("---" for _ in HEAD), *(line.cells() for line in lines if line.times)]
+    rows = [HEAD, tuple("---" for _ in HEAD), *(line.trainings() for line in lines if line.times)]
     return ["| " + " | ".join(row) + " |" for row in rows]
 
 
@@ -192,7 +192,7 @@ def main() -> None:
             if chosen.only in (None, name):
                 for line in inject(bench, times):
                     lines.append(line)
-                    print(*line.cells(), sep="  ", flush=True)
+                    print(*line.trainings(), sep="  ", flush=True)
                 if chosen.write:
                     write(chosen.write, table(lines))
     damaged = HERE / "faults_bytes.py"

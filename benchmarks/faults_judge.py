@@ -29,7 +29,7 @@ class Line:
     unclean: int = 0
     seconds: float = 0.0
 
-    def cells(self) -> list[str]:
+    def trainings(self) -> list[str]:
         """As text."""
         bad = (self.lost, self.wrong, self.blamed, self.left, self.unclean)
         return [self.fault, str(self.times), *map(str, bad), f"{self.seconds:,.0f}"]
@@ -40,7 +40,7 @@ HEAD = (
     "times",
     "rows lost",
     "values wrong",
-    "cells blamed",
+    "trainings blamed",
     "processes left",
     "unclean ends",
     "seconds",
@@ -55,7 +55,7 @@ class Bench:
         self._number = 0
         peace = self.out("peace")
         assert Driver(peace, "marathon").finish(timeout_s=600) == 0
-        self._cells, self._epochs = facts(Store(peace))
+        self._trainings, self._epochs = facts(Store(peace))
         self._until = time.monotonic() + 60 * minutes
 
     def out(self, name: str) -> Path:
@@ -69,24 +69,24 @@ class Bench:
 
     def judge(self, line: Line, store: Store, study: str, *, allowed: int = 0) -> None:
         """Compare a finished study with the undisturbed run; `allowed` crashes were inflicted."""
-        cells, epochs = facts(store)
-        line.lost += CELLS[study] - len(cells)
+        trainings, epochs = facts(store)
+        line.lost += CELLS[study] - len(trainings)
         line.wrong += sum(self._epochs.get(key) != row for key, row in epochs.items())
-        statuses = store.cells([*KEY, "status"]).to_pylist()
+        statuses = store.trainings([*KEY, "status"]).to_pylist()
         done = {tuple(row[name] for name in KEY) for row in statuses if row["status"] == "complete"}
-        line.wrong += sum(self._cells.get(key) != cells[key] for key in done)
+        line.wrong += sum(self._trainings.get(key) != trainings[key] for key in done)
         line.unclean += len(check(store))
-        every = store.cells(["status"], all_attempts=True)["status"].to_pylist()
+        every = store.trainings(["status"], all_attempts=True)["status"].to_pylist()
         line.blamed += max(sum(status in OWN_FAULTS for status in every) - allowed, 0)
 
 
 def facts(store: Store) -> tuple[dict[tuple, dict], dict[tuple, dict]]:
     """Deterministic columns of both tables by key."""
-    cells = store.cells(DETERMINISTIC_CELLS).to_pylist()
+    trainings = store.trainings(DETERMINISTIC_CELLS).to_pylist()
     epochs = store.epochs(DETERMINISTIC_EPOCHS).to_pylist()
     by_epoch = (*KEY, "epoch")
     return (
-        {tuple(row[name] for name in KEY): row for row in cells},
+        {tuple(row[name] for name in KEY): row for row in trainings},
         {tuple(row[name] for name in by_epoch): row for row in epochs},
     )
 

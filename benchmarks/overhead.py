@@ -48,7 +48,7 @@ def ours(trials: int, seconds: float, *, new_networks: bool) -> list[float]:
     study = _study(trials, new_networks=new_networks)
     with tempfile.TemporaryDirectory() as out:
         search(study, out, options=Options(progress=False, stand_in=_noop(seconds)))
-        ended = Store(out).cells(["ended_at"])["ended_at"].to_pylist()
+        ended = Store(out).trainings(["ended_at"])["ended_at"].to_pylist()
     return sorted(moment.timestamp() for moment in ended)
 
 
@@ -72,7 +72,7 @@ def _study(trials: int, *, new_networks: bool) -> Any:
 
 def _noop(seconds: float) -> Any:
     """A trainable whose single epoch is the objective."""
-    from search.drive.trainable import CellTrainable
+    from search.drive.slot import Slot
     from stacnet.protocol import EpochResult
 
     class Run:
@@ -94,9 +94,9 @@ def _noop(seconds: float) -> Any:
         def evaluate(self, split: str) -> tuple[float, float]:
             return 0.0, 0.0
 
-    class Noop(CellTrainable):
+    class Noop(Slot):
         def reset_config(self, new_config: dict[str, Any]) -> bool:
-            begin()  # the slot has its cell; torch comes next
+            begin()  # the slot has its training; torch comes next
             return super().reset_config(new_config)
 
         def make_trainer(self, job: Any, study: Any) -> Any:

@@ -23,9 +23,9 @@ from search.sampling.pruner import Halving, Never, Pruner
 from search.sampling.sampler import AskTell
 from search.store.manifest import Manifest
 from search.store.store import Store
-from search.study.cells import Cell, Outcome
 from search.study.space import Scales, Space
 from search.study.study import Sampled, Study
+from search.study.training import Outcome, Training
 from stacnet.protocol import Protocol, ScaleSignal
 from stacnet.spec import resnet
 
@@ -51,7 +51,7 @@ def synthetic() -> tuple[Study, dict[int, float]]:
 def stored(path: str) -> tuple[Study, dict[int, float]]:
     """Mean validation accuracy of each network of a finished study."""
     store = Store(path)
-    rows = store.cells(["point", "status", "val_acc_last"]).to_pylist()
+    rows = store.trainings(["point", "status", "val_acc_last"]).to_pylist()
     seen: dict[int, list[float]] = {}
     for row in rows:
         if row["status"] == "complete" and row["point"] is not None:
@@ -62,11 +62,11 @@ def stored(path: str) -> tuple[Study, dict[int, float]]:
 def wrapped(study: Study, manifest: Manifest, value: Value) -> Iterator[float]:
     """Values in the order in which our wrapper finds them."""
     strategy = AskTell(study, manifest)
-    while isinstance(cell := strategy.ask(), Cell):
-        assert cell.point is not None
-        found = value(cell.point)
+    while isinstance(training := strategy.ask(), Training):
+        assert training.point is not None
+        found = value(training.point)
         yield found
-        strategy.tell(cell, Outcome(status="complete", values={"val_acc": found}))
+        strategy.tell(training, Outcome(status="complete", values={"val_acc": found}))
 
 
 def plain(study: Study, manifest: Manifest, value: Value) -> Iterator[float]:

@@ -1,6 +1,6 @@
-"""Whether the engine stays flat: seconds per trial early and late, and a store of 100,000 cells.
+"""Whether the engine stays flat: seconds per trial early and late, and 100,000 stored trainings.
 
-Run: python benchmarks/scale.py [--exhaustive 10000] [--tpe 2000] [--cells 100000]
+Run: python benchmarks/scale.py [--exhaustive 10000] [--tpe 2000] [--trainings 100000]
 
 The objective is instant. Memory is the driver's high-water mark.
 """
@@ -21,13 +21,13 @@ import pyarrow as pa
 
 from search.store.history import read_history
 from search.store.manifest import load_or_make
-from search.store.rows import Effort, cell_row
+from search.store.rows import Effort, training_row
 from search.store.schema import CELLS
 from search.store.status import status
 from search.store.store import Store
-from search.study.cells import Cell, Job
 from search.study.space import Scale, Space
 from search.study.study import Finalists, Sampled, Study
+from search.study.training import Job, Training
 from stacnet.protocol import Protocol, ScaleSignal
 from stacnet.spec import resnet
 
@@ -76,7 +76,7 @@ def searched(kind: str, trials: int) -> None:
             check=True,
         )
         ended = sorted(
-            m.timestamp() for m in Store(out).cells(["ended_at"])["ended_at"].to_pylist()
+            m.timestamp() for m in Store(out).trainings(["ended_at"])["ended_at"].to_pylist()
         )
     tenth = max(len(ended) // 10, 2)
     early = (ended[tenth - 1] - ended[0]) / (tenth - 1)
@@ -88,9 +88,9 @@ def searched(kind: str, trials: int) -> None:
     )
 
 
-def filled(store: Store, cells: int) -> None:
-    """A store with so many finished cells, in merged files of a thousand."""
-    wanted = study(512, seeds=-(-cells // 512))
+def filled(store: Store, trainings: int) -> None:
+    """A store with so many finished trainings, in merged files of a thousand."""
+    wanted = study(512, seeds=-(-trainings // 512))
     store.begin(wanted)
     manifest = load_or_make(store.storage, wanted)
     assert manifest is not None
@@ -99,10 +99,10 @@ def filled(store: Store, cells: int) -> None:
     rows: list[dict[str, Any]] = []
     for point in manifest.points:
         spec = wanted.space.spec(point)
-        cell = Cell(spec=spec, protocol_id=protocol_id, seed=0, point=point)
-        job = Job(cell=cell, attempt=0, order=0, gpus=0.0)
+        training = Training(spec=spec, protocol_id=protocol_id, seed=0, point=point)
+        job = Job(training=training, attempt=0, order=0, gpus=0.0)
         facts = {"val_acc_last": 0.5, "epochs": 0}
-        row = cell_row(job, wanted, status="complete", effort=effort, facts=facts)
+        row = training_row(job, wanted, status="complete", effort=effort, facts=facts)
         for seed in wanted.seeds[:-1]:
             ended = moment + timedelta(seconds=len(rows))
             rows.append(row | {"seed": seed, "order": len(rows), "ended_at": ended})
@@ -111,14 +111,14 @@ def filled(store: Store, cells: int) -> None:
         store.write_merged("cells", part)
 
 
-def stored(cells: int) -> None:
+def stored(trainings: int) -> None:
     """Lines on a large store: status, what a resume reads, compaction."""
     with tempfile.TemporaryDirectory() as out:
         store = Store(out)
-        filled(store, cells)
+        filled(store, trainings)
         began = time.perf_counter()
         now = status(store)
-        print(f"status of {now.complete} cells: {time.perf_counter() - began:.2f} s")
+        print(f"status of {now.complete} trainings: {time.perf_counter() - began:.2f} s")
         began = time.perf_counter()
         read_history(store, store.study())
         load_or_make(store.storage, store.study())
@@ -144,14 +144,16 @@ def _timed(flag: str, out: str, what: str) -> None:
 
 
 def resume_once(out: str) -> None:
-    """Resume; prints memory and the moment at which the first new cell began."""
+    """Resume; prints memory and the moment at which the first new training began."""
     from trainables import Smooth  # pyright: ignore[reportMissingImports]
 
     from search.drive.run import Options, resume
 
     before = datetime.now(UTC)
     resume(out, options=Options(progress=False, stand_in=Smooth))
-    started = [m for m in Store(out).cells(["started_at"])["started_at"].to_pylist() if m > before]
+    started = [
+        m for m in Store(out).trainings(["started_at"])["started_at"].to_pylist() if m > before
+    ]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(memory, min(started).timestamp())
 
@@ -169,14 +171,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--exhaustive", type=int, default=10_000)
     parser.add_argument("--tpe", type=int, default=2_000)
-    parser.add_argument("--cells", type=int, default=100_000)
+    parser.add_argument("--trainings", type=int, default=100_000)
     arguments = parser.parse_args()
     print(f"{'search':12}{'trials':>8}{'early s':>12}{'late s':>12}{'ratio':>8}{'MB':>10}")
     for kind, trials in (("exhaustive", arguments.exhaustive), ("tpe", arguments.tpe)):
         if trials:
             searched(kind, trials)
-    if arguments.cells:
-        stored(arguments.cells)
+    if arguments.trainings:
+        stored(arguments.trainings)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from search.drive.driver import Desk
+from search.drive.desk import Desk
 from search.drive.plan import make_ledger, make_plan
 from search.sampling.pruner import Never
 from search.store.lease import Clock, Lease
@@ -60,7 +60,7 @@ class Virtual(Clock):
 
 
 def study(load: Load) -> Study:
-    """So many cells: 343 networks with many seeds, or the networks of a space too large to list."""
+    """So many trainings: 343 networks with many seeds, or networks of a space too large to list."""
     is_listed = load.kind == "exhaustive"
     most, size = (6, 32) if is_listed else (32, 256)
     scales: tuple[Scale, ...] = ("off", *range(1, most + 1))

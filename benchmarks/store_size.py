@@ -2,7 +2,7 @@
 
 Run: python benchmarks/store_size.py [--loose 200000] [--merged 1000000] [--keep FOLDER]
 
-Every cell has three epochs. Each figure is of a process of its own, with the start of Python;
+Every training has three epochs. Each figure is of a process of its own, with the start of Python;
 memory is its high-water mark.
 """
 
@@ -25,16 +25,16 @@ from scale import study  # pyright: ignore[reportMissingImports]
 
 from search.store.manifest import load_or_make
 from search.store.part import ROW, Folder, single
-from search.store.rows import Effort, cell_row, epoch_rows
+from search.store.rows import Effort, epoch_rows, training_row
 from search.store.schema import CELLS, EPOCHS
 from search.store.sealed import file_name, terse
 from search.store.store import Store
-from search.study.cells import Cell, Job
 from search.study.study import Study
+from search.study.training import Job, Training
 from stacnet.protocol import EpochResult
 
 NETWORKS = 512
-SEED = 1_000_000  # of the first cells; all have as many digits
+SEED = 1_000_000  # of the first trainings; all have as many digits
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 STEPS = {
     "loose": ("status", "check", "read", "compact", "check"),
@@ -42,15 +42,15 @@ STEPS = {
 }
 
 
-def plan(cells: int, *, of: Study, networks: int = NETWORKS) -> Study:
-    """The study with so many seeds that its first networks have about so many cells."""
-    seeds = 2 * round(cells / networks / 2)
+def plan(trainings: int, *, of: Study, networks: int = NETWORKS) -> Study:
+    """The study with so many seeds that its first networks have about so many trainings."""
+    seeds = 2 * round(trainings / networks / 2)
     fresh = replace(of.finalists, seeds=(0,))
     return replace(of, seeds=tuple(range(SEED, SEED + seeds)), finalists=fresh)
 
 
 def made(wanted: Study) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """Row and epochs of one cell of each network, with the seed `SEED`."""
+    """Row and epochs of one training of each network, with the seed `SEED`."""
     with tempfile.TemporaryDirectory() as scratch:
         manifest = load_or_make(Store(scratch).storage, wanted)
     assert manifest is not None
@@ -58,12 +58,14 @@ def made(wanted: Study) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
     found = []
     for point in manifest.points[:NETWORKS]:
         protocol_id = wanted.protocol.protocol_id
-        cell = Cell(spec=wanted.space.spec(point), protocol_id=protocol_id, seed=SEED, point=point)
-        job = Job(cell=cell, attempt=0, order=0, gpus=0.0, lease="0" * 32)
+        training = Training(
+            spec=wanted.space.spec(point), protocol_id=protocol_id, seed=SEED, point=point
+        )
+        job = Job(training=training, attempt=0, order=0, gpus=0.0, lease="0" * 32)
         accuracy = float(np.random.default_rng(point).uniform(0.2, 0.9))
         facts = {"val_acc_last": accuracy, "val_loss_last": 1 - accuracy, "epochs": 3}
         facts |= {"test_acc_last": accuracy, "params": 5000, "macs": 70000, "train_s": 8.0}
-        row = cell_row(job, wanted, status="complete", effort=effort, facts=facts)
+        row = training_row(job, wanted, status="complete", effort=effort, facts=facts)
         shape = {"train_acc": accuracy, "lr": 0.1, "train_s": 2.0, "eval_s": 1.0, "resumed": False}
         shape |= {"train_loss": 1 - accuracy, "val_loss": 1 - accuracy, "val_acc": accuracy}
         results = [EpochResult(epoch=epoch, cum_s=3.0 * epoch, **shape) for epoch in (1, 2, 3)]
@@ -99,7 +101,7 @@ def notes(row: dict[str, Any]) -> dict[bytes, bytes]:
 
 
 def fill_merged(out: str, wanted: Study) -> None:
-    """Merged files of two cells of each network."""
+    """Merged files of two trainings of each network."""
     store, found = Store(out), made(wanted)
     rows = pa.Table.from_pylist([row for row, _ in found], schema=CELLS)
     epochs = pa.Table.from_pylist([one for _, some in found for one in some], schema=EPOCHS)
@@ -146,7 +148,7 @@ def step(name: str, out: str) -> None:
     print(found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
-def measure(out: str, kind: str, cells: int) -> None:
+def measure(out: str, kind: str, trainings: int) -> None:
     """A line for each step."""
     for name in STEPS[kind]:
         began = time.perf_counter()
@@ -154,7 +156,7 @@ def measure(out: str, kind: str, cells: int) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         spent = time.perf_counter() - began
         found, memory = done.stdout.split()
-        print(f"{kind:8}{cells:10}  {name:10}{spent:10.1f}{memory:>10}{found:>12}", flush=True)
+        print(f"{kind:8}{trainings:10}  {name:10}{spent:10.1f}{memory:>10}{found:>12}", flush=True)
 
 
 def main() -> None:
@@ -167,12 +169,12 @@ def main() -> None:
     print(f"{'store':8}{'cells':>10}  {'step':10}{'s':>10}{'MB':>10}{'found':>12}", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         for kind in ("loose", "merged"):
-            cells = getattr(arguments, kind)
-            out = str(Path(arguments.keep or scratch) / f"{kind}-{cells}")
-            if cells and not Path(out).exists():
-                fill(out, kind, plan(cells, of=study(NETWORKS)))
-            if cells:
-                measure(out, kind, cells)
+            trainings = getattr(arguments, kind)
+            out = str(Path(arguments.keep or scratch) / f"{kind}-{trainings}")
+            if trainings and not Path(out).exists():
+                fill(out, kind, plan(trainings, of=study(NETWORKS)))
+            if trainings:
+                measure(out, kind, trainings)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ class Result:
         mine = own_of(
             study, read_extras(self.store.storage), load_or_list(self.store.storage, study)
         )
-        table = self.store.cells()
+        table = self.store.trainings()
         return table.filter(pa.array(mine.mask(table)))
 
     def best(self) -> Network:

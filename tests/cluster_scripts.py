@@ -11,7 +11,7 @@ STUDY = (
 
 
 def few():
-    study = cells()
+    study = trainings()
     space = replace(study.space, scales=(("off", 1), ("off", 1), ("off",)))
     return replace(study, name="few", space=space, protocol=replace(study.protocol, epochs=2))
 """
@@ -48,7 +48,7 @@ for attempt in range(60):
 """
 READ_S3 = """
 from search.store.store import Store
-print("ROWS", Store("s3://lab/few").cells(["status", "hostname"]).to_pylist())
+print("ROWS", Store("s3://lab/few").trainings(["status", "hostname"]).to_pylist())
 """
 SCRIPTS = {
     "study.py": STUDY,

@@ -58,12 +58,12 @@ class Story:
     ray_left: dict[str, list[str]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def cells(self, columns: list[str], *, all_attempts: bool = False) -> list[dict[str, Any]]:
-        table = Store(self.shared / "study").cells(columns, all_attempts=all_attempts)
+    def trainings(self, columns: list[str], *, all_attempts: bool = False) -> list[dict[str, Any]]:
+        table = Store(self.shared / "study").trainings(columns, all_attempts=all_attempts)
         return table.to_pylist()
 
     def hosts_with_rows(self) -> set[str]:
-        rows = self.cells(["hostname", "status"], all_attempts=True)
+        rows = self.trainings(["hostname", "status"], all_attempts=True)
         return {row["hostname"] for row in rows if row["hostname"]}
 
 
@@ -136,12 +136,12 @@ class Teller:
         story.faults = preflight(self.head, "/tmp/study faulty")
         two.run("cp /tmp/COMMIT ~/stacnet/COMMIT")
         story.faults_without_token = preflight(two, "/mnt/shared/study", before=without_token)
-        asked = "doctor --study /mnt/shared/study.py:cells --out /mnt/shared/study"
+        asked = "doctor --study /mnt/shared/study.py:trainings --out /mnt/shared/study"
         story.doctor = self.submit(asked)
 
     def search(self) -> None:
-        """Until both machines have finished cells."""
-        self.submit("search /mnt/shared/study.py:cells --out /mnt/shared/study")
+        """Until both machines have finished trainings."""
+        self.submit("search /mnt/shared/study.py:trainings --out /mnt/shared/study")
         wait_until(lambda: {"one", "two"} <= self.story.hosts_with_rows(), self.head)
 
     def lose_machines(self) -> None:
@@ -174,7 +174,7 @@ class Teller:
     def lose_the_head(self) -> None:
         """A new machine under the old address, with nothing on it."""
         self.head.kill()
-        self.story.done_at_head_loss = len(self.story.cells(["seed"]))
+        self.story.done_at_head_loss = len(self.story.trainings(["seed"]))
         self.head = self.boot("head")
         self.run("stac cluster up cluster.local.yaml")
         self.submit("resume /mnt/shared/study")

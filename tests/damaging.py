@@ -18,9 +18,9 @@ from search.store.damage import damages
 from search.store.extras import Extras, Finalist, read_extras, write_extras
 from search.store.manifest import load, load_or_make
 from search.store.part import FOLDERS, IDENTITY
-from search.store.rows import Effort, cell_row, epoch_rows
+from search.store.rows import Effort, epoch_rows, training_row
 from search.store.store import Store
-from search.study.cells import Cell, Job
+from search.study.training import Job, Training
 from stacnet.checkpoint import MAGIC, CheckpointError, prove
 from stacnet.protocol import EpochResult
 
@@ -34,8 +34,8 @@ def attempt(store: Store, point: int, *, epochs: int = 3, status: str = "complet
     """Store an attempt whose numbers depend on the point."""
     spec = STUDY.space.spec(point)
     protocol_id = STUDY.protocol.protocol_id
-    cell = Cell(spec=spec, protocol_id=protocol_id, seed=0, point=point)
-    job = Job(cell=cell, attempt=0, order=point, gpus=0.0, lease=f"{point:032x}")
+    training = Training(spec=spec, protocol_id=protocol_id, seed=0, point=point)
+    job = Job(training=training, attempt=0, order=point, gpus=0.0, lease=f"{point:032x}")
     moment = datetime(2026, 1, 1, 12, point, tzinfo=UTC)
     effort = Effort(started_at=moment, ended_at=moment, wall_s=2.5, hostname="h", device_name="d")
     accuracy = 1 / (2 + point)
@@ -43,7 +43,7 @@ def attempt(store: Store, point: int, *, epochs: int = 3, status: str = "complet
     shape = {"train_acc": accuracy, "lr": 0.1, "train_s": 1.0, "eval_s": 0.5, "resumed": False}
     shape |= {"train_loss": 1.0, "val_loss": 1 - accuracy, "val_acc": accuracy}
     results = [EpochResult(epoch=e, cum_s=1.5 * e, **shape) for e in range(1, epochs + 1)]
-    row = cell_row(job, STUDY, status=status, effort=effort, facts=facts)
+    row = training_row(job, STUDY, status=status, effort=effort, facts=facts)
     store.write_attempt(job, row, epoch_rows(job, results))
     return job
 
@@ -70,8 +70,8 @@ def whole_store(folder: Path) -> Store:
     store.storage.write("map.parquet", map_to_parquet(chart))
     payload = bytes(range(256)) * 4
     framed = MAGIC + hashlib.sha256(payload).digest() + payload
-    store.write_weights(jobs[0].cell.cell_id, framed)
-    store.storage.write(f"checkpoints/{jobs[1].cell.cell_id}/000001-0-100.pt", framed)
+    store.write_weights(jobs[0].training.training_id, framed)
+    store.storage.write(f"checkpoints/{jobs[1].training.training_id}/000001-0-100.pt", framed)
     return store
 
 
@@ -104,8 +104,8 @@ def values(store: Store, name: str) -> dict[Any, Any]:
             return {"bytes": prove(store.storage.read(name))}
         case "lease.json" | "picks.json" | "replays.json":
             return {"plain": json.dumps(store.storage.read_json(name))}
-    rows = store.cells(all_attempts=True).to_pylist()
-    facts = {("cell", *(row[column] for column in IDENTITY)): row for row in rows}
+    rows = store.trainings(all_attempts=True).to_pylist()
+    facts = {("training", *(row[column] for column in IDENTITY)): row for row in rows}
     for row in store.epochs().to_pylist():
         facts["epoch", *(row[column] for column in (*IDENTITY, "epoch"))] = row
     return facts

@@ -26,7 +26,7 @@ TINY = ScaleSignal(grid=2, layouts=2, size=8, train=64, val=32, test=32)
 
 
 def cheap(*, epochs: int = 3, seeds: tuple[int, ...] = (0, 1)) -> Study:
-    """54 cells (27 networks, 2 seeds) of a fraction of a second each."""
+    """54 trainings (27 networks, 2 seeds) of a fraction of a second each."""
     return Study(
         name="cheap",
         space=Space(
@@ -41,14 +41,14 @@ def cheap(*, epochs: int = 3, seeds: tuple[int, ...] = (0, 1)) -> Study:
 
 
 def slow() -> Study:
-    """Four cells that do not end by themselves within a test."""
+    """Four trainings that do not end by themselves within a test."""
     study = cheap(epochs=50_000, seeds=(0,))
     space = replace(study.space, scales=(("off", 1), ("off", 1), ("off",)))
     return replace(study, name="slow", space=space)
 
 
 def steady() -> Study:
-    """The same cells, of some seconds each."""
+    """The same trainings, of some seconds each."""
     return replace(slow(), name="steady", protocol=cheap(epochs=60).protocol)
 
 
@@ -116,25 +116,25 @@ class Driver:
         for pid in (self.process.pid, *descendants(self.process.pid)):
             _kill(pid, number)
 
-    def wait_for_cells(self, number: int, *, timeout_s: float = 600) -> None:
-        """Until so many cells are stored, or the driver has ended."""
+    def wait_for_trainings(self, number: int, *, timeout_s: float = 600) -> None:
+        """Until so many trainings are stored, or the driver has ended."""
         deadline = time.monotonic() + timeout_s
         while self.process.poll() is None and time.monotonic() < deadline:
             if len(list(self.out.glob("cells/*.parquet"))) >= number:
                 return
             time.sleep(0.02)
 
-    def wait_for_work(self, *, cells: int = 1, timeout_s: float = 600) -> None:
-        """Until its lease says that workers have so many cells."""
+    def wait_for_work(self, *, trainings: int = 1, timeout_s: float = 600) -> None:
+        """Until its lease says that workers have so many trainings."""
         deadline = time.monotonic() + timeout_s
         while self.process.poll() is None and time.monotonic() < deadline:
             beat = read_beat(Store(self.out).storage)
-            if beat and beat.pid == self.process.pid and len(beat.running) >= cells:
+            if beat and beat.pid == self.process.pid and len(beat.running) >= trainings:
                 return
             time.sleep(0.05)
 
     def wait_for_training(self, *, cpu_s: float = 5.0, timeout_s: float = 600) -> None:
-        """Until each worker that holds a cell has worked on after it loaded its libraries."""
+        """Until each worker that holds a training has worked on after it loaded its libraries."""
         ticks = os.sysconf("SC_CLK_TCK")
         deadline = time.monotonic() + timeout_s
         while self.process.poll() is None and time.monotonic() < deadline:
@@ -180,7 +180,7 @@ def workers(pid: int) -> list[int]:
             title = Path(f"/proc/{child}/cmdline").read_text()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if "CellTrainable" in title:
+        if "Slot" in title:
             named.append(child)
     return named
 

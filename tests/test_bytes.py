@@ -48,7 +48,7 @@ def test_parts_with_each_other_s_bytes_or_names_are_named(store: Store) -> None:
 
 
 def foreign_files(folder: Path) -> list[str]:
-    """What may lie among the parts of `cells` or `epochs`."""
+    """What may lie among the parts of `trainings` or `epochs`."""
     rows = {"network_id": ["a"], "protocol_id": ["b"], "seed": [0], "attempt": [0], "status": ["x"]}
     wrong = {
         "columns": pa.table({"a": [1, 2], "b": ["x", "y"]}),
@@ -74,9 +74,9 @@ def test_foreign_files_are_left_out_named_and_never_merged_or_deleted(
     tmp_path: Path, table: str
 ) -> None:
     store = d.whole_store(tmp_path / "study")
-    rows = store.cells().to_pylist()
+    rows = store.trainings().to_pylist()
     names = foreign_files(Path(store.address) / table)
-    assert store.cells().to_pylist() == rows
+    assert store.trainings().to_pylist() == rows
     assert status(store).complete == len(rows)
     assert status(store).damaged >= 7
     assert len(read_history(store, store.study()).final(3)) == len(rows)
@@ -86,7 +86,7 @@ def test_foreign_files_are_left_out_named_and_never_merged_or_deleted(
     assert set(names) <= {path.name for path in (Path(store.address) / table).iterdir()}
     assert len(store.part_names("cells")) <= 1 + (len(names) if table == "cells" else 0)
     key = lambda row: row["point"]  # noqa: E731
-    after = [row | {"is_canonical": None} for row in store.cells().to_pylist()]
+    after = [row | {"is_canonical": None} for row in store.trainings().to_pylist()]
     before = [row | {"is_canonical": None} for row in rows]
     assert sorted(after, key=key) == sorted(before, key=key)
 
@@ -149,7 +149,7 @@ def test_the_row_in_the_footer_is_the_row_in_the_columns(store: Store) -> None:
     assert fast.cast(CELLS).sort_by(by_point).equals(wanted)
 
 
-def test_an_epochs_file_put_among_the_cells_is_no_part(tmp_path: Path) -> None:
+def test_an_epochs_file_put_among_the_trainings_is_no_part(tmp_path: Path) -> None:
     store = d.whole_store(tmp_path / "study")
     rows = store.epochs()
     store.storage.write("cells/old.parquet", to_parquet(rows.cast(EPOCHS)))

@@ -126,14 +126,14 @@ def test_official_files_are_prepared_inspected_and_trained_on_by_commands(
     trained = stac(*words.split(), "--out", str(out))
     assert trained.returncode == 0, trained.stderr
     assert "test acc" in trained.stdout
-    (row,) = Store(out).cells().to_pylist()
+    (row,) = Store(out).trainings().to_pylist()
     assert (row["status"], row["epochs"]) == ("complete", 1)
     assert row["test_loss_last"] > 0
     assert (out / "curve.png").exists()
     assert Store(out).weights(f"{row['network_id']}-{row['protocol_id']}-0") is None
     again = stac(*words.split(), "--out", str(out))
     assert again.returncode == 0
-    assert Store(out).cells(all_attempts=True).num_rows == 1
+    assert Store(out).trainings(all_attempts=True).num_rows == 1
 
 
 def test_every_command_explains_itself_within_80_columns(stac: Stac) -> None:
@@ -158,10 +158,9 @@ def test_the_version_names_the_commit(stac: Stac) -> None:
 
 
 def test_a_help_page_explains_its_words_where_they_come_first(stac: Stac) -> None:
-    assert "cell       one training: one network with one seed" in stac("search", "--help").stdout
+    assert "training       one network, trained from one seed" in stac("search", "--help").stdout
     assert "headroom" not in stac("search", "--help").stdout
     assert "picks      the networks that the rules choose" in stac("compare", "--help").stdout
-    assert "one training" not in stac("cost", "--help").stdout  # its cells are those of a map
 
 
 def test_the_shell_completion_of_the_readme_is_a_script(stac: Stac) -> None:
@@ -193,8 +192,8 @@ def test_overrides_may_be_grouped_or_repeated() -> None:
 def test_what_no_flag_says_of_a_trained_network_is_taken_from_the_data(
     words: str, shape: tuple[int, int]
 ) -> None:
-    from stac.cli.train import one_cell_study
+    from stac.cli.train import one_training_study
 
     command = parse(f"train --depth 8 {words} --out x --seed 100".split())
-    base = one_cell_study(command).space.base  # type: ignore[arg-type]
+    base = one_training_study(command).space.base  # type: ignore[arg-type]
     assert (base.input_size, base.classes, base.depth) == (*shape, 8)

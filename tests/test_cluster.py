@@ -30,7 +30,7 @@ from search.drive.run import Options, search
 from search.study.studies import load_study
 
 if __name__ == "__main__":
-    study = load_study(sys.argv[1] + "/study.py:cells")
+    study = load_study(sys.argv[1] + "/study.py:trainings")
     study = replace(study, space=replace(study.space, scales=(("off",), *study.space.scales[1:])))
     search(study, sys.argv[1] + "/alone", options=Options())
 """
@@ -121,14 +121,14 @@ def test_the_study_trained_on_all_that_lend_cores_also_on_the_late_one(
     assert story.hosts_with_rows() == {"one", "two", "late"}
 
 
-def test_status_from_the_launcher_counts_cells_while_the_search_runs(story: Story) -> None:
+def test_status_from_the_launcher_counts_trainings_while_the_search_runs(story: Story) -> None:
     assert story.status["cells"] == CELLS
     assert 2 <= story.status["complete"] < CELLS
 
 
 def test_a_second_up_is_refused_under_the_running_search(story: Story) -> None:
     assert "must not be restarted under a running search" in story.second_up
-    assert "stac search /mnt/shared/study.py:cells" in story.second_up
+    assert "stac search /mnt/shared/study.py:trainings" in story.second_up
 
 
 def test_a_plain_ray_up_is_refused_under_the_running_search_and_leaves_it_alone(
@@ -140,7 +140,7 @@ def test_a_plain_ray_up_is_refused_under_the_running_search_and_leaves_it_alone(
 
 
 def test_a_second_search_says_whom_it_is_behind_and_is_stopped_by_its_name(story: Story) -> None:
-    beside = r"gets what is free beside \S+: stac search /mnt/shared/study.py:cells"
+    beside = r"gets what is free beside \S+: stac search /mnt/shared/study.py:trainings"
     assert re.search(beside, story.second_search), story.second_search
     assert "another --address auto: ended with exit code" in story.stopped
     assert story.runs[0]["state"] == "running"
@@ -161,37 +161,40 @@ def test_the_head_was_lost_before_the_study_was_done_and_resume_finished_it(stor
     )
 
 
-def test_every_cell_is_there_once_and_complete(story: Story) -> None:
-    cells = story.cells(["network_id", "seed", "status"])
+def test_every_training_is_there_once_and_complete(story: Story) -> None:
+    trainings = story.trainings(["network_id", "seed", "status"])
     assert check(Store(story.shared / "study")) == []
-    assert Counter(row["status"] for row in cells) == {"complete": CELLS}
-    assert len({(row["network_id"], row["seed"]) for row in cells}) == CELLS
+    assert Counter(row["status"] for row in trainings) == {"complete": CELLS}
+    assert len({(row["network_id"], row["seed"]) for row in trainings}) == CELLS
 
 
-def test_what_was_lost_with_a_machine_is_not_held_against_its_cell(story: Story) -> None:
-    every = story.cells(["status", "error_type"], all_attempts=True)
+def test_what_was_lost_with_a_machine_is_not_held_against_its_training(story: Story) -> None:
+    every = story.trainings(["status", "error_type"], all_attempts=True)
     lost = Counter(row["error_type"] for row in every if row["status"] == "preempted")
-    assert lost["node"] >= 1  # the machine that was killed in the middle of a cell
+    assert lost["node"] >= 1  # the machine that was killed in the middle of a training
     assert set(lost) <= {"node", "driver"}  # the head's, if its last heartbeat knew of any
     assert {row["status"] for row in every} == {"complete", "preempted"}
 
 
-def test_no_cell_was_trained_to_the_end_twice(story: Story) -> None:
-    every = story.cells(["network_id", "seed", "status"], all_attempts=True)
+def test_no_training_was_trained_to_the_end_twice(story: Story) -> None:
+    every = story.trainings(["network_id", "seed", "status"], all_attempts=True)
     complete = [(row["network_id"], row["seed"]) for row in every if row["status"] == "complete"]
     assert len(complete) == len(set(complete))
 
 
 def test_the_table_equals_that_of_one_machine_on_the_deterministic_columns(story: Story) -> None:
     here, there = Store(story.shared / "study"), Store(story.shared / "alone")
-    both = set(there.cells(["network_id"])["network_id"].to_pylist())
+    both = set(there.trainings(["network_id"])["network_id"].to_pylist())
     assert len(both) == ALONE_TOO
-    for columns, read in ((DETERMINISTIC_CELLS, Store.cells), (DETERMINISTIC_EPOCHS, Store.epochs)):
+    for columns, read in (
+        (DETERMINISTIC_CELLS, Store.trainings),
+        (DETERMINISTIC_EPOCHS, Store.epochs),
+    ):
         assert rows(read(here), columns, both) == rows(read(there), columns, both)
 
 
 def test_every_row_names_the_commit_of_the_snapshot_that_was_mounted(story: Story) -> None:
-    commits = {row["code_commit"] for row in story.cells(["code_commit"])}
+    commits = {row["code_commit"] for row in story.trainings(["code_commit"])}
     assert len(commits) == 1
     assert len(commits.pop() or "") == 40
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
-from planted import cells_table, epochs_table, planted_accuracy, planted_store, small_study
+from planted import epochs_table, planted_accuracy, planted_store, small_study, trainings_table
 
 from analysis.judge.bench import make_bench, split_seeds
 from analysis.judge.compare import compare
@@ -36,7 +36,7 @@ def picks_json(study: Study, among: Candidates, **scores: np.ndarray) -> str:
         study_id=study_id,
         protocol_id=study.protocol.protocol_id,
         primary_rule=study.primary_rule,
-        weights=("cell",),
+        weights=("training",),
         network_ids=among.network_ids,
         vanilla_s=60.0,
         look_s=4.0,
@@ -128,7 +128,7 @@ def test_the_frontier_is_selected_on_a_and_its_reference_does_not_depend_on_resu
     store = planted_store(str(tmp_path), study)
     protocol_id = study.protocol.protocol_id
     results = results_from_table(
-        store.cells(COLUMNS), protocol_id=protocol_id, known=among.network_ids
+        store.trainings(COLUMNS), protocol_id=protocol_id, known=among.network_ids
     )
     bench = make_bench(study, among, results)
     front = bench.front("macs")
@@ -163,7 +163,7 @@ def test_a_partial_study_is_compared_and_says_what_is_missing(study, among, tmp_
     store.storage.write("picks.json", text.encode())
     found = compare(store)
     assert found.trained < found.networks == 36
-    assert any("65 of 216 cells" in line for line in found.missing)
+    assert any("65 of 216 trainings" in line for line in found.missing)
     assert any("The pick of R2+R5 was not trained" in line for line in found.missing)
     assert found.primary.regret.n == 0
 
@@ -171,12 +171,12 @@ def test_a_partial_study_is_compared_and_says_what_is_missing(study, among, tmp_
 def test_fresh_seeds_of_finalists_measure_too(study, among, tmp_path):
     store = planted_store(str(tmp_path), study)
     fresh = replace(study, seeds=(100, 101), finalists=Finalists(seeds=(0,)))
-    rows = [i for i, cells in enumerate(among.cells_NT.tolist()) if cells[1:] == [4, 4]]
-    table = cells_table(fresh, np.full((len(among), 2), 0.8)).to_pylist()
+    rows = [i for i, trainings in enumerate(among.cells_NT.tolist()) if trainings[1:] == [4, 4]]
+    table = trainings_table(fresh, np.full((len(among), 2), 0.8)).to_pylist()
     kept = [row for row in table if row["point"] in set(among.points_N[rows].tolist())]
-    fresh_cells = pa.Table.from_pylist(kept, schema=table_schema())
-    store.write_merged("cells", fresh_cells)
-    store.write_merged("epochs", epochs_table(fresh_cells))
+    fresh_trainings = pa.Table.from_pylist(kept, schema=table_schema())
+    store.write_merged("cells", fresh_trainings)
+    store.write_merged("epochs", epochs_table(fresh_trainings))
     text = picks_json(study, among, primary=planted_accuracy(among))
     store.storage.write("picks.json", text.encode())
     found = compare(store)

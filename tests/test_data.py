@@ -64,7 +64,7 @@ def test_digits_are_all_there_and_fill_the_grey_levels():
     assert len(set(rows)) == 1797
 
 
-def test_cells_share_loaded_data():
+def test_trainings_share_loaded_data():
     data = ScaleSignal(train=8, val=8, test=8)
     assert load(data) is load(ScaleSignal(train=8, val=8, test=8))
 

@@ -9,8 +9,8 @@ from searches import cheap
 from trainables import Scripted
 from world import Driver, Time
 
-from search.drive.cellrun import CellRun
-from search.drive.driver import Desk
+from search.drive.attempt import Attempt
+from search.drive.desk import Desk
 from search.drive.ledger import Ledger
 from search.drive.plan import make_ledger, make_plan
 from search.errors import LeaseError, StudyError
@@ -19,13 +19,13 @@ from search.sampling.sampler import AskTell
 from search.sampling.strategy import Answer
 from search.store.history import read_history
 from search.store.lease import FILE, Lease, read_beat
-from search.store.losses import Loss
+from search.store.lost import Loss
 from search.store.manifest import load_or_make
 from search.store.part import KEY
 from search.store.past import past_of_run
 from search.store.store import Store
-from search.study.cells import Cell, Job, Outcome
 from search.study.study import Resources, Sampled, Study
+from search.study.training import Job, Outcome, Training
 
 SAMPLED = replace(
     cheap(epochs=2, seeds=(0,)), strategy=Sampled(sampler="tpe", trials=16, concurrency=2)
@@ -65,7 +65,7 @@ def test_a_sampled_search_killed_with_networks_under_way_is_finished_by_the_next
     again = Driver(tmp_path, SAMPLED, time)
     work_on(again)
     assert again.desk.trouble is None
-    rows = Store(tmp_path).cells([*KEY, "status"]).to_pylist()
+    rows = Store(tmp_path).trainings([*KEY, "status"]).to_pylist()
     assert [row["status"] for row in rows] == ["complete"] * 16
     assert len({row["network_id"] for row in rows}) == 16
 
@@ -76,12 +76,12 @@ def test_a_sampled_network_whose_curve_is_lost_is_trained_again_and_no_other(
     time = Time()
     work_on(Driver(tmp_path, SAMPLED, time))
     store = Store(tmp_path)
-    before = {row["network_id"] for row in store.cells(KEY).to_pylist()}
+    before = {row["network_id"] for row in store.trainings(KEY).to_pylist()}
     (tmp_path / "epochs" / store.loose("epochs")[0]).write_bytes(b"torn")
-    assert store.cells(KEY).num_rows == 15
+    assert store.trainings(KEY).num_rows == 15
     time.now_s += 60.0
     work_on(Driver(tmp_path, SAMPLED, time))
-    assert {row["network_id"] for row in store.cells(KEY).to_pylist()} == before
+    assert {row["network_id"] for row in store.trainings(KEY).to_pylist()} == before
 
 
 def test_what_a_resumed_run_finishes_is_told_to_the_sampler(tmp_path: Path) -> None:
@@ -104,14 +104,14 @@ def test_a_search_that_waits_for_nobody_is_an_error(tmp_path: Path) -> None:
         def ask(self) -> Answer:
             return "wait"
 
-        def tell(self, cell: Cell, outcome: Outcome) -> None: ...
+        def tell(self, training: Training, outcome: Outcome) -> None: ...
 
     ledger = Ledger(cheap(), Waiting(), history=read_history(Store(tmp_path), cheap()), begun=[])
-    with pytest.raises(StudyError, match="must have a cell under way, got none"):
+    with pytest.raises(StudyError, match="must have a training under way, got none"):
         ledger.is_done()
 
 
-def test_a_slot_trains_one_cell_after_the_other(tmp_path: Path) -> None:
+def test_a_slot_trains_one_training_after_the_other(tmp_path: Path) -> None:
     at = desk(tmp_path, cheap(seeds=(0,)))
     assert at.claim("slot") == 0.0
     jobs = [at.opened("slot", 0.0)]
@@ -119,7 +119,7 @@ def test_a_slot_trains_one_cell_after_the_other(tmp_path: Path) -> None:
     while isinstance(answer := at.reported("slot", done), Job):
         jobs.append(answer)
     assert answer == "stop"
-    assert len({job.cell.key for job in jobs if job}) == 27
+    assert len({job.training.key for job in jobs if job}) == 27
     assert at.must_end()
     assert at.claim("another") == "done"
 
@@ -135,7 +135,7 @@ def test_without_concurrency_as_many_networks_are_out_as_there_are_slots(tmp_pat
     strategy = AskTell(study, load_or_make(store.storage, study))
     assert strategy.ready() == 16
     asked = [strategy.ask() for _ in range(17)]
-    assert len({cell.network_id for cell in asked if isinstance(cell, Cell)}) == 16
+    assert len({training.network_id for training in asked if isinstance(training, Training)}) == 16
     assert asked[-1] == "done"
 
 
@@ -148,11 +148,11 @@ def test_an_attempt_on_a_larger_share_gets_a_slot_of_its_own(tmp_path: Path) -> 
     second = at.reported("quarter", failed)
     assert isinstance(first, Job)
     assert isinstance(second, Job)
-    assert second.gpus == 0.25  # another cell: the first wants half a GPU now
+    assert second.gpus == 0.25  # another training: the first wants half a GPU now
     assert at.claim("half") == 0.5
     again = at.opened("half", 0.5)
     assert isinstance(again, Job)
-    assert (again.cell.key, again.attempt, again.gpus) == (first.cell.key, 1, 0.5)
+    assert (again.training.key, again.attempt, again.gpus) == (first.training.key, 1, 0.5)
     assert at.reported("half", failed | {"status": "complete"}) == "stop"
 
 
@@ -172,7 +172,7 @@ def test_a_slot_that_was_lost_before_its_first_job_blames_nobody(tmp_path: Path)
         at.lost(name, Loss(cause="start", text="no such library"), None)
     assert at.trouble is not None
     assert "10 losses in a row, the last: no such library" in str(at.trouble)
-    assert at.store.cells(all_attempts=True).num_rows == 0
+    assert at.store.trainings(all_attempts=True).num_rows == 0
 
 
 def take_over(store: Store) -> None:
@@ -194,7 +194,7 @@ def test_a_worker_whose_driver_lost_the_lease_ends_without_writing(
     def trainer() -> Scripted:
         return Scripted(epochs=3, top=0.5, epoch_s=0.01)
 
-    run = CellRun(job, store=at.store, study=study, make_trainer=trainer)
+    run = Attempt(job, store=at.store, study=study, make_trainer=trainer)
     act: Callable[[], object] = lambda: run.advance(60.0)  # noqa: E731
     if moment != "before it begins":
         run.advance(0.0)
@@ -221,6 +221,6 @@ def test_what_nobody_accounted_for_is_passed_on_to_the_next_driver(tmp_path: Pat
     assert beat.previous is not None
     assert len(beat.previous.running) == 1
     third = Driver(tmp_path, SAMPLED, time)
-    (row,) = third.store.cells(["status", "error_type"], all_attempts=True).to_pylist()
+    (row,) = third.store.trainings(["status", "error_type"], all_attempts=True).to_pylist()
     assert row == {"status": "preempted", "error_type": "driver"}
     assert third.lease.previous is None

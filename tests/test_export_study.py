@@ -14,7 +14,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
-from planted import cells_table, epochs_table, planted_accuracy
+from planted import epochs_table, planted_accuracy, trainings_table
 from pyarrow import Table
 
 from analysis.predict.candidates import candidates
@@ -52,7 +52,7 @@ def stored(
     """A complete store, with rows changed before they are written."""
     among = candidates(study.space)
     accuracy_NS = planted_accuracy(among)[:, None] + [[0.01 * s for s in range(len(study.seeds))]]
-    rows = cells_table(study, accuracy_NS).to_pylist()
+    rows = trainings_table(study, accuracy_NS).to_pylist()
     for number, row in enumerate(rows):
         row["started_at"] = BEGAN + timedelta(minutes=number)
         row["ended_at"] = row["started_at"] + timedelta(seconds=30)
@@ -80,7 +80,7 @@ def test_parameters_and_values_are_those_of_the_parquet_rows(tmp_path: Path) -> 
     store = stored(tmp_path / "study", study)
     trials = exported(store, tmp_path / "journal")
     assert len(trials) == len(study.space.first_index)
-    table = store.cells().to_pylist()
+    table = store.trainings().to_pylist()
     for trial in trials:
         rows = [row for row in table if row["network_id"] == trial.user_attrs["network_id"]]
         values = {r["seed"]: r["val_acc_last"] for r in rows}
@@ -97,8 +97,12 @@ def test_parameters_and_values_are_those_of_the_parquet_rows(tmp_path: Path) -> 
         assert trial.intermediate_values == pytest.approx(
             {epoch: trial.value * epoch / 3 for epoch in (1, 2, 3)}
         )
-    assert {trial.params["s1_scale"] for trial in trials} == {"off", 4, 16}  # native is 16 cells
-    assert {trial.params["s2_kernel"] for trial in trials} == {"off", 1}  # on one cell
+    assert {trial.params["s1_scale"] for trial in trials} == {
+        "off",
+        4,
+        16,
+    }  # native is 16 trainings
+    assert {trial.params["s2_kernel"] for trial in trials} == {"off", 1}  # on one training
     assert trials[0].distributions["s1_scale"].choices == ("off", 4, 16)
     begun = BEGAN.astimezone().replace(tzinfo=None)
     assert (trials[0].datetime_start, trials[0].duration) == (begun, timedelta(seconds=90))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from planted import cells_table, epochs_table, planted_store, small_study
+from planted import epochs_table, planted_store, small_study, trainings_table
 from searches import cheap
 
 import stac
@@ -86,7 +86,9 @@ def test_one_tuple_of_scales_holds_for_every_stage_and_changes_no_id() -> None:
         Space(base=base, scales=("off", ("off", 1), 2))  # type: ignore[arg-type]
 
 
-def test_a_frame_has_a_row_for_each_cell_that_counts_and_keeps_units(result: stac.Result) -> None:
+def test_a_frame_has_a_row_for_each_training_that_counts_and_keeps_units(
+    result: stac.Result,
+) -> None:
     frame = result.frame()
     assert frame.num_rows == len(result.study.space.first_index) * 2
     assert frame.schema.field("macs").metadata[b"unit"] == b"MACs"
@@ -96,12 +98,12 @@ def test_a_frame_has_a_row_for_each_cell_that_counts_and_keeps_units(result: sta
 def test_rows_of_another_recipe_in_the_folder_are_not_in_the_frame(tmp_path: Path) -> None:
     study = small_study()
     store = planted_store(str(tmp_path), study)
-    foreign = cells_table(study, np.full((36, 2), 0.9), rows=slice(1))
+    foreign = trainings_table(study, np.full((36, 2), 0.9), rows=slice(1))
     column = foreign.schema.get_field_index("protocol_id")
     foreign = foreign.set_column(column, foreign.schema.field(column), [["0" * 16]])
     store.write_merged("cells", foreign)
     store.write_merged("epochs", epochs_table(foreign))
-    assert stac.open(tmp_path).frame().num_rows == store.cells().num_rows - 1 == 72
+    assert stac.open(tmp_path).frame().num_rows == store.trainings().num_rows - 1 == 72
 
 
 def test_the_best_network_is_the_one_that_status_names_and_builds(result: stac.Result) -> None:

@@ -31,15 +31,15 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def facts(store: Store) -> tuple[list, list]:
     """The deterministic columns of both tables, in a fixed order."""
     order = [(name, "ascending") for name in KEY]
-    cells = store.cells(DETERMINISTIC_CELLS).sort_by(order).to_pylist()
+    trainings = store.trainings(DETERMINISTIC_CELLS).sort_by(order).to_pylist()
     epochs = store.epochs(DETERMINISTIC_EPOCHS).sort_by([*order, ("epoch", "ascending")])
-    return cells, epochs.to_pylist()
+    return trainings, epochs.to_pylist()
 
 
 def kill_at_moments(out: Path, *, moments: int, seed: int) -> Counter:
     """Start, kill at a random moment, again and again; then let it finish. Statuses of attempts.
 
-    Every second time while it starts, otherwise after a random number of new cells.
+    Every second time while it starts, otherwise after a random number of new trainings.
     """
     rng = random.Random(seed)
     for moment in range(moments):
@@ -47,18 +47,18 @@ def kill_at_moments(out: Path, *, moments: int, seed: int) -> Counter:
         if moment % 2:
             time.sleep(rng.uniform(0.5, 8))
         else:
-            driver.wait_for_cells(len(list(out.glob("cells/*.parquet"))) + rng.randint(1, 8))
+            driver.wait_for_trainings(len(list(out.glob("cells/*.parquet"))) + rng.randint(1, 8))
             time.sleep(rng.random() * 0.3)
         driver.kill_all()
     driver = Driver(out, "cheap")
     assert driver.finish() == 0, driver.log.read_text()
-    return Counter(Store(out).cells(["status"], all_attempts=True)["status"].to_pylist())
+    return Counter(Store(out).trainings(["status"], all_attempts=True)["status"].to_pylist())
 
 
 def assert_nothing_lost_and_nothing_twice(out: Path, undisturbed: Store) -> None:
     store = Store(out)
     assert check(store) == []
-    assert store.cells(KEY).num_rows == CELLS
+    assert store.trainings(KEY).num_rows == CELLS
     assert facts(store) == facts(undisturbed)
 
 
@@ -83,15 +83,15 @@ def test_a_search_killed_at_twenty_moments_runs_only_what_is_owed(
 def test_a_killed_sampled_search_goes_on_with_other_networks(tmp_path: Path) -> None:
     out = tmp_path / "study"
     driver = Driver(out, "racing")
-    driver.wait_for_cells(3)
-    driver.wait_for_work(cells=2)
+    driver.wait_for_trainings(3)
+    driver.wait_for_work(trainings=2)
     driver.kill_all()
-    before = set(Store(out).cells(["network_id"])["network_id"].to_pylist())
+    before = set(Store(out).trainings(["network_id"])["network_id"].to_pylist())
     driver = Driver(out, "racing")
     assert driver.finish() == 0, driver.log.read_text()
     store = Store(out)
     assert check(store) == []
-    rows = store.cells().to_pylist()
+    rows = store.trainings().to_pylist()
     assert [row["status"] for row in rows] == ["complete"] * 16
     assert len({row["network_id"] for row in rows}) == 16
     assert before < {row["network_id"] for row in rows}
@@ -111,7 +111,7 @@ def test_a_full_disk_is_a_clear_error_and_the_search_resumes_when_there_is_space
         driver = Driver(out, "cheap", log=tmp_path / "log", slots=1)
         assert driver.finish() == 2
         assert "disk must have space" in driver.log.read_text()
-        assert 0 < Store(out).cells(KEY).num_rows < CELLS
+        assert 0 < Store(out).trainings(KEY).num_rows < CELLS
         ballast.unlink()
         driver = Driver(out, "cheap", log=tmp_path / "log", slots=1)
         assert driver.finish() == 0, driver.log.read_text()

@@ -77,20 +77,20 @@ def test_a_clock_that_jumped_does_not_make_a_driver_look_dead_or_alive(
 def test_a_job_is_known_soon_after_its_beginning(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
     lease = Lease(storage)
-    for cell in ("first", "second"):  # the second falls into the pause after the first
-        lease.started(cell, "{}")
+    for training in ("first", "second"):  # the second falls into the pause after the first
+        lease.started(training, "{}")
         deadline = time.monotonic() + 1.0  # heartbeats are two seconds apart
-        while cell not in (beat := read_beat(storage)).running:  # type: ignore[union-attr]
+        while training not in (beat := read_beat(storage)).running:  # type: ignore[union-attr]
             assert time.monotonic() < deadline, beat
             time.sleep(0.02)
-        lease.ended(cell)
+        lease.ended(training)
     lease.release()
 
 
 def test_a_dead_process_of_this_machine_is_taken_over_at_once(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
     lease = Lease(storage)
-    lease.started("cell", "{}")
+    lease.started("training", "{}")
     lease._ended.set()
     lease._news.set()
     lease._thread.join()
@@ -100,7 +100,7 @@ def test_a_dead_process_of_this_machine_is_taken_over_at_once(tmp_path: Path) ->
     second = Lease(storage)
     assert time.monotonic() - started < 5
     assert second.previous is not None
-    assert list(second.previous.running) == ["cell"]
+    assert list(second.previous.running) == ["training"]
     second.release()
 
 
@@ -132,8 +132,8 @@ def test_a_driver_that_lost_its_lease_notices(
 def test_a_lease_with_work_in_hand_stays_for_the_next_driver(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
     lease = Lease(storage)
-    lease.started("cell", "{}")
-    assert lease.held_s("cell") < 5
+    lease.started("training", "{}")
+    assert lease.held_s("training") < 5
     lease.release()
     assert read_beat(storage) is not None
 

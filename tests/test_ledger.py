@@ -12,21 +12,22 @@ from search.sampling.pruner import Halving, Median, make_pruner
 from search.sampling.strategy import Chain, Listed
 from search.store.checkpoints import Checkpoints
 from search.store.history import History, read_history
-from search.store.losses import STATUS_OF, Cause
+from search.store.lost import STATUS_OF, Cause
 from search.store.storage import Storage
 from search.store.store import Store
-from search.study.cells import Cell, Job
 from search.study.ends import ENDS, FAULTS, FINAL, OWN_FAULTS, End
 from search.study.study import Resources, Sampled, Study
+from search.study.training import Job, Training
 
 GPU = replace(cheap(), resources=Resources(cpus=1, gpus=0.25))
 
 
-def cells(num: int, study: Study = GPU) -> list[Cell]:
-    """Cells of the first points."""
+def trainings(num: int, study: Study = GPU) -> list[Training]:
+    """Trainings of the first points."""
     protocol_id = study.protocol.protocol_id
     return [
-        Cell(spec=study.space.spec(i), protocol_id=protocol_id, seed=0, point=i) for i in range(num)
+        Training(spec=study.space.spec(i), protocol_id=protocol_id, seed=0, point=i)
+        for i in range(num)
     ]
 
 
@@ -37,8 +38,8 @@ def empty(tmp_path: Path) -> History:
 
 
 def ledger(history: History, num: int = 2) -> Ledger:
-    """Over the first cells."""
-    return Ledger(GPU, Listed(cells(num), number=num), history=history, begun=[])
+    """Over the first trainings."""
+    return Ledger(GPU, Listed(trainings(num), number=num), history=history, begun=[])
 
 
 def take(book: Ledger) -> Job:
@@ -56,7 +57,9 @@ def test_an_out_of_memory_is_tried_again_at_twice_the_share(empty: History) -> N
     assert shares == [(0, 0.25), (1, 0.5), (2, 1.0)]
 
 
-def test_a_crashing_cell_is_given_up_and_infrastructure_faults_do_not_count(empty: History) -> None:
+def test_a_crashing_training_is_given_up_and_infrastructure_faults_do_not_count(
+    empty: History,
+) -> None:
     book = ledger(empty, 1)
     for status in ("failed", "preempted", "preempted", "preempted", "preempted", "failed"):
         assert not book.returned(take(book), status=status, report={})
@@ -64,7 +67,9 @@ def test_a_crashing_cell_is_given_up_and_infrastructure_faults_do_not_count(empt
     assert book.next_job() == "done"
 
 
-def test_the_ledger_waits_while_a_running_cell_may_have_to_be_tried_again(empty: History) -> None:
+def test_the_ledger_waits_while_a_running_training_may_have_to_be_tried_again(
+    empty: History,
+) -> None:
     book = ledger(empty, 1)
     job = take(book)
     assert book.next_job() == "wait"
@@ -73,23 +78,23 @@ def test_the_ledger_waits_while_a_running_cell_may_have_to_be_tried_again(empty:
 
 
 def test_a_job_survives_its_way_to_the_worker() -> None:
-    job = Job(cell=cells(14)[13], attempt=2, order=7, gpus=0.5, prunable=True)
+    job = Job(training=trainings(14)[13], attempt=2, order=7, gpus=0.5, prunable=True)
     back = Job.from_json(job.to_json())
-    assert back.cell.key == job.cell.key
+    assert back.training.key == job.training.key
     assert back == job
 
 
 def test_a_chain_tells_the_strategy_that_asked() -> None:
-    first, second = cells(2)
+    first, second = trainings(2)
     chain = Chain([Listed([first], number=1), Listed([second], number=1)])
     assert [chain.ask(), chain.ask(), chain.ask()] == [first, second, "done"]
 
 
 def test_a_torn_checkpoint_falls_back_to_the_one_before(tmp_path: Path) -> None:
-    kept = Checkpoints(Storage(tmp_path), "cell")
+    kept = Checkpoints(Storage(tmp_path), "training")
     for number in range(4):
         kept.save({"number": number}, attempt=0, spent_s=10.0 * number)
-    names = sorted((tmp_path / "checkpoints" / "cell").iterdir())
+    names = sorted((tmp_path / "checkpoints" / "training").iterdir())
     assert len(names) == 2
     assert kept.latest() == {"number": 3}
     assert (kept.spent_s(0), kept.spent_s(1)) == (30.0, 0.0)

@@ -14,16 +14,18 @@ from tensorboardX.proto.event_pb2 import Event
 from search.drive.loggers import Logger, Run, make_loggers, run_name
 from search.errors import StudyError
 from search.store.store import Store
-from search.study.cells import Cell, Job
+from search.study.training import Job, Training
 
 STUDY = small_study()
 
 
 def job(point: int, *, seed: int = 1, attempt: int = 0) -> Job:
-    """An attempt at a cell of the planted study."""
+    """An attempt at a training of the planted study."""
     protocol_id = STUDY.protocol.protocol_id
-    cell = Cell(spec=STUDY.space.spec(point), protocol_id=protocol_id, seed=seed, point=point)
-    return Job(cell=cell, attempt=attempt, order=0, gpus=0.0)
+    training = Training(
+        spec=STUDY.space.spec(point), protocol_id=protocol_id, seed=seed, point=point
+    )
+    return Job(training=training, attempt=attempt, order=0, gpus=0.0)
 
 
 def epochs(first: int, last: int) -> list[dict[str, Any]]:

@@ -166,12 +166,12 @@ class Ownership(RuleBasedStateMachine):
         """Every attempt that ended well is still there, as it was."""
         if not hasattr(self, "path") or not self.path.exists():
             return
-        rows = Store(self.path).cells([*KEY, "attempt", "lease", "status"], all_attempts=True)
+        rows = Store(self.path).trainings([*KEY, "attempt", "lease", "status"], all_attempts=True)
         kept = {tuple(r.values())[:-1] for r in rows.to_pylist() if r["status"] == "complete"}
         assert self.final <= kept
 
     def finish(self) -> None:
-        """One more driver, undisturbed; then every cell is there once, with its own value."""
+        """One more driver, undisturbed; then every training is there once, with its own value."""
         driver = Driver(self.path, self.study, self.time)
         for _ in range(200):
             if driver.desk.must_end():
@@ -196,7 +196,7 @@ class Ownership(RuleBasedStateMachine):
         others = [line for line in broken if not any(name in line for name in self.torn)]
         assert not others, others
         assert all(any(name in line for line in broken) for name in self.torn)
-        rows = store.cells([*KEY, "status", "val_acc_last"]).to_pylist()
+        rows = store.trainings([*KEY, "status", "val_acc_last"]).to_pylist()
         networks = 3 if isinstance(self.study.strategy, Sampled) else 4
         assert len({row["network_id"] for row in rows}) == networks
         assert Counter(row["seed"] for row in rows) == dict.fromkeys(self.study.seeds, networks)
@@ -208,7 +208,7 @@ class Ownership(RuleBasedStateMachine):
             if not worker.is_over:
                 worker.step(writes=writes)
         if worker.is_done and worker.status == "complete":
-            self.final.add((*worker.job.cell.key, worker.job.attempt, worker.job.lease))
+            self.final.add((*worker.job.training.key, worker.job.attempt, worker.job.lease))
 
     def _one(self, data: st.DataObject, *, awake: bool = False) -> Driver | None:
         those = [d for d in self.drivers if d.is_alive and (d.is_awake or not awake)]

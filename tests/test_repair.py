@@ -44,17 +44,17 @@ def aside(store: Store, name: str) -> bytes:
 
 def test_a_sound_store_is_left_as_it_is(store: Store) -> None:
     before = d.files(store)
-    assert list(repair(store)) == [f"owes 50 cells: stac resume {store.address}"]
+    assert list(repair(store)) == [f"owes 50 trainings: stac resume {store.address}"]
     assert d.files(store) == before
 
 
-def test_damaged_parts_are_set_aside_and_their_cells_are_owed(store: Store) -> None:
+def test_damaged_parts_are_set_aside_and_their_trainings_are_owed(store: Store) -> None:
     before = len(read_history(store, store.study()).final(3))
-    cell, curve = f"cells/{store.loose('cells')[0]}", f"epochs/{store.loose('epochs')[1]}"
-    left = {name: spoil(store, name) for name in (cell, curve)}
+    training, curve = f"cells/{store.loose('cells')[0]}", f"epochs/{store.loose('epochs')[1]}"
+    left = {name: spoil(store, name) for name in (training, curve)}
     said = list(repair(store))
     assert all(any(name in line and "set-aside/" in line for line in said) for name in left)
-    assert said[-1].startswith("owes 52 cells: stac resume ")
+    assert said[-1].startswith("owes 52 trainings: stac resume ")
     assert {name: aside(store, name) for name in left} == left
     assert len(read_history(store, store.study()).final(3)) == before - 2
     assert [line for line in check(store) if "stac resume" not in line] == []
@@ -110,7 +110,7 @@ def test_nothing_is_touched_under_a_living_driver(store: Store) -> None:
 def test_a_damaged_lease_is_set_aside(store: Store) -> None:
     store.storage.write("lease.json", b'{"owner"')
     said = list(repair(store))
-    assert any("lease.json" in line and "which cells ran" in line for line in said)
+    assert any("lease.json" in line and "which trainings ran" in line for line in said)
     assert aside(store, "lease.json") == b'{"owner"'
     assert not store.storage.exists("lease.json")
 
@@ -127,7 +127,7 @@ def test_a_damaged_study_is_set_aside_and_written_again_by_the_same_study(store:
 
 def test_a_newer_part_is_no_damage(store: Store) -> None:
     spoil(store, "picks.json")
-    table = store.cells()
+    table = store.trainings()
     newer = table.replace_schema_metadata({"schema_version": "99"})
     store.write_merged("cells", newer)
     assert any("schema_version must be at most" in line for line in check(store))

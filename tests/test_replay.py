@@ -11,14 +11,14 @@ from analysis.replay.simulate import Trial, simulate, summarise
 from analysis.replay.table import tabulated
 from search.sampling.pruner import Never
 from search.sampling.strategy import Listed
-from search.study.cells import Cell
+from search.study.training import Training
 
 TWICE = Simulation(runs=2, concurrency=2)
 CANDIDATES = candidates(small_study().space)
 
 
-def cell(row: int) -> Cell:
-    return Cell(spec=CANDIDATES.specs[row], protocol_id="p", seed=0, point=row)
+def training(row: int) -> Training:
+    return Training(spec=CANDIDATES.specs[row], protocol_id="p", seed=0, point=row)
 
 
 def trial(value: float, *ends_s: float) -> Trial:
@@ -32,7 +32,7 @@ TRIALS = {0: trial(0.5, 10.0), 1: trial(0.9, 30.0), 2: trial(0.7, 5.0), 3: trial
 def search(concurrency: int, *, pruner=None, trials: int = 4):
     return list(
         simulate(
-            Listed((cell(row) for row in range(4)), number=4),
+            Listed((training(row) for row in range(4)), number=4),
             lambda asked: TRIALS[asked.point],
             pruner=pruner or Never(),
             concurrency=concurrency,
@@ -59,13 +59,13 @@ def test_a_search_ends_after_its_trials():
 
 def test_a_pruned_trial_costs_only_its_epochs_and_is_never_the_best():
     class FirstEpoch:
-        def should_stop(self, cell_id, curve) -> bool:
-            return cell_id.startswith(CANDIDATES.network_ids[1])
+        def should_stop(self, training_id, curve) -> bool:
+            return training_id.startswith(CANDIDATES.network_ids[1])
 
     TRIALS_LONG = {**TRIALS, 1: trial(0.9, 10.0, 30.0)}
     steps = list(
         simulate(
-            Listed((cell(row) for row in range(3)), number=3),
+            Listed((training(row) for row in range(3)), number=3),
             lambda asked: TRIALS_LONG[asked.point],
             pruner=FirstEpoch(),
             trials=3,

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from planted import cells_table, planted_accuracy, planted_store, small_study
+from planted import planted_accuracy, planted_store, small_study, trainings_table
 
 from analysis.judge.results import results_from_table
 from analysis.predict.candidates import Candidates, candidates
@@ -29,7 +29,7 @@ def among(study: Study) -> Candidates:
 @pytest.fixture
 def foreign(study, among) -> pa.Table:
     accuracy_NS = np.repeat(planted_accuracy(among)[:, None], 6, axis=1)
-    return cells_table(study, accuracy_NS)
+    return trainings_table(study, accuracy_NS)
 
 
 def read(table: pa.Table, study: Study, among: Candidates):
@@ -67,13 +67,13 @@ def test_a_network_outside_the_space_that_is_what_it_says_is_left_out(study, amo
     outside = replace(study.space.base, widths=(6, 12, 24))
     table = changed(foreign, "network_id", 5, outside.network_id)
     table = changed(table, "spec_json", 5, json.dumps(outside.to_dict()))
-    assert read(table, study, among).cells == 215
+    assert read(table, study, among).trainings == 215
 
 
-def test_a_nan_accuracy_is_refused_with_its_cell(study, among, foreign):
+def test_a_nan_accuracy_is_refused_with_its_training(study, among, foreign):
     with pytest.raises(
         ValueError,
-        match=f"val_acc_last of a complete cell must be a number, got NaN for network "
+        match=f"val_acc_last of a complete training must be a number, got NaN for network "
         f"{among.network_ids[1]} seed 2",
     ):
         read(changed(foreign, "val_acc_last", 8, float("nan")), study, among)
@@ -98,11 +98,11 @@ def test_a_newer_schema_and_a_missing_column_are_refused(study, among, foreign):
         read(wrong, study, among)
 
 
-def test_failed_cells_and_other_protocols_are_left_out(study, among, foreign):
+def test_failed_trainings_and_other_protocols_are_left_out(study, among, foreign):
     table = changed(foreign, "status", 0, "failed")
     table = changed(table, "protocol_id", 1, "another")
     found = read(table, study, among)
-    assert found.cells == 214
+    assert found.trainings == 214
     assert np.isnan(found.val_NS[0, :2]).all()
 
 
@@ -119,4 +119,4 @@ def test_the_store_of_a_newer_version_is_refused(study, tmp_path, foreign):
     newer = foreign.replace_schema_metadata({"schema_version": "99", "table": "cells"})
     pq.write_table(newer, tmp_path / "cells" / "merged-newer.parquet")
     with pytest.raises(ValueError, match="99"):
-        Store(store.address).cells()
+        Store(store.address).trainings()

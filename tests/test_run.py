@@ -15,7 +15,7 @@ from search.errors import StudyError
 from search.sampling.export import export_csv, export_optuna
 from search.store.check import check
 from search.store.lease import Lease
-from search.store.losses import account_for
+from search.store.lost import account_for
 from search.store.part import KEY
 from search.store.status import status
 from search.store.store import Store
@@ -42,7 +42,7 @@ def sampled(**change: object) -> Study:
 
 def states(store: Store) -> Counter:
     """How attempts ended."""
-    return Counter(store.cells(["status"], all_attempts=True)["status"].to_pylist())
+    return Counter(store.trainings(["status"], all_attempts=True)["status"].to_pylist())
 
 
 def test_faults_of_a_network_become_rows_and_the_search_goes_on(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_faults_of_a_network_become_rows_and_the_search_goes_on(tmp_path: Path) 
     assert summary.finished
     store = Store(out)
     assert states(store) == {"complete": 23, "diverged": 1, "failed": 4, "oom": 2}
-    rows = store.cells(["point", "status", "error_type", "attempt"]).to_pylist()
+    rows = store.trainings(["point", "status", "error_type", "attempt"]).to_pylist()
     ends = {row["point"]: (row["status"], row["error_type"], row["attempt"]) for row in rows}
     assert ends[1] == ("failed", "RuntimeError", 1)
     assert ends[2] == ("diverged", "Diverged", 0)
@@ -64,7 +64,9 @@ def test_faults_of_a_network_become_rows_and_the_search_goes_on(tmp_path: Path) 
     assert (again.finished, again.ended) == (True, 0)
 
 
-def test_a_study_that_fits_no_data_stops_with_the_reason_and_ends_no_cell(tmp_path: Path) -> None:
+def test_a_study_that_fits_no_data_stops_with_the_reason_and_ends_no_training(
+    tmp_path: Path,
+) -> None:
     options = Options(progress=False, stand_in=Misfit)
     with pytest.raises(StudyError, match="classes must be those of the data"):
         search(cheap(), tmp_path / "study", options=options)
@@ -79,14 +81,14 @@ def test_a_sampled_search_trains_no_network_twice_and_can_be_extended(tmp_path: 
     out = tmp_path / "study"
     assert search(sampled(), out, options=SMOOTH).finished
     store = Store(out)
-    assert store.cells().num_rows == 9
+    assert store.trainings().num_rows == 9
     assert extend(out, trials=6, options=SMOOTH).ended == 6
-    networks = store.cells(["network_id"], all_attempts=True)["network_id"].to_pylist()
+    networks = store.trainings(["network_id"], all_attempts=True)["network_id"].to_pylist()
     assert len(set(networks)) == len(networks) == 15
     assert check(store) == []
     assert export_optuna(store, tmp_path / "journal.log") == 15
     assert [path.name for path in export_csv(store, tmp_path / "csv")] == [
-        "cells.csv",
+        "trainings.csv",
         "epochs.csv",
     ]
 
@@ -110,14 +112,14 @@ def test_halving_prunes_keeps_the_curves_and_extending_promotes_the_best(tmp_pat
     assert check(store) == []
     assert len(list(out.glob("checkpoints/*"))) == before["pruned"]
     assert extend(out, trials=0, promote=2, options=SMOOTH).ended == 2
-    now = Counter(store.cells(["status"])["status"].to_pylist())
+    now = Counter(store.trainings(["status"])["status"].to_pylist())
     assert now["complete"] == before["complete"] + 2
     assert check(store) == []
 
 
 @pytest.fixture(scope="module")
 def finished(ray_up: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished study of 27 cells that may have finalists."""
+    """A finished study of 27 trainings that may have finalists."""
     out = tmp_path_factory.mktemp("finished") / "study"
     study = replace(cheap(seeds=(0,)), finalists=Finalists(top=2, seeds=(100, 101)))
     assert search(study, out, options=SMOOTH).ended == 27
@@ -127,7 +129,7 @@ def finished(ray_up: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_finalists_train_the_best_and_the_references_with_fresh_seeds(finished: Path) -> None:
     assert finalists(finished, options=SMOOTH).ended == 8
     store = Store(finished)
-    rows = store.cells(["seed", "suggested_by", *KEY[:2]]).to_pylist()
+    rows = store.trainings(["seed", "suggested_by", *KEY[:2]]).to_pylist()
     fresh = [row for row in rows if row["seed"] >= 100]
     assert {row["suggested_by"] for row in fresh} == {
         "finalist: vanilla",
@@ -139,7 +141,7 @@ def test_finalists_train_the_best_and_the_references_with_fresh_seeds(finished: 
     assert store.weights("-".join(str(fresh[0][name]) for name in KEY)) is not None
 
 
-def test_finished_cells_of_another_study_are_not_trained_again(
+def test_finished_trainings_of_another_study_are_not_trained_again(
     tmp_path: Path, finished: Path
 ) -> None:
     wider, out = replace(cheap(seeds=(0, 1)), name="wider"), tmp_path / "wider"

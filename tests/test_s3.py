@@ -167,24 +167,24 @@ def _listens(port: int) -> bool:
 
 
 def rows(store: Store) -> tuple[list[Any], list[Any]]:
-    cells = store.cells(DETERMINISTIC_CELLS).to_pylist()
+    trainings = store.trainings(DETERMINISTIC_CELLS).to_pylist()
     epochs = store.epochs(DETERMINISTIC_EPOCHS).to_pylist()
-    return sorted(map(str, cells)), sorted(map(str, epochs))
+    return sorted(map(str, trainings)), sorted(map(str, epochs))
 
 
 def statuses(store: Store) -> Counter[str]:
-    every = store.cells(["status"], all_attempts=True)
+    every = store.trainings(["status"], all_attempts=True)
     return Counter(every["status"].to_pylist())
 
 
-def some_cells(store: Store, driver: subprocess.Popen[bytes]) -> None:
+def some_trainings(store: Store, driver: subprocess.Popen[bytes]) -> None:
     """Wait until the study is under way, but not done."""
     under_way = lambda: driver.poll() is not None or len(store.part_names("cells")) >= 2  # noqa: E731
-    until(under_way, "two cells")
-    assert store.cells(["seed"]).num_rows < CELLS
+    until(under_way, "two trainings")
+    assert store.trainings(["seed"]).num_rows < CELLS
 
 
-def test_a_study_on_s3_has_every_cell_once(unbroken):
+def test_a_study_on_s3_has_every_training_once(unbroken):
     assert statuses(unbroken) == {"complete": CELLS}
     assert unbroken.study() == few()
 
@@ -209,7 +209,7 @@ def test_prepared_images_reach_a_worker_by_the_commands_of_guide_and_cluster_fil
 def test_a_killed_study_on_s3_is_finished_by_resume_and_equals_the_unbroken_one(unbroken):
     store = Store(f"{BUCKET}/killed")
     with search(store) as driver:
-        some_cells(store, driver)
+        some_trainings(store, driver)
         kill_all(driver)
     with resume(store) as driver:
         assert driver.wait(PATIENCE_S) == 0
@@ -220,12 +220,12 @@ def test_a_killed_study_on_s3_is_finished_by_resume_and_equals_the_unbroken_one(
 def test_a_study_outlives_a_server_that_is_gone_for_twenty_seconds(unbroken, gate):
     store = Store(f"{BUCKET}/outage")
     with search(store) as driver:
-        some_cells(store, driver)
+        some_trainings(store, driver)
         gate.shut()
         time.sleep(OUTAGE_S)
         assert driver.poll() is None
         gate.open()
-        assert store.cells(["seed"]).num_rows < CELLS
+        assert store.trainings(["seed"]).num_rows < CELLS
         assert driver.wait(PATIENCE_S) == 0
     assert statuses(store) == {"complete": CELLS}
     assert rows(store) == rows(unbroken)

@@ -12,9 +12,9 @@ import pytest
 from search.sampling.optuna_space import FlatSpace
 from search.sampling.sampler import AskTell
 from search.store.manifest import Manifest
-from search.study.cells import Cell, Outcome
 from search.study.space import Space
 from search.study.study import Objective, Sampled, SamplerName, Study
+from search.study.training import Outcome, Training
 from stacnet.protocol import Protocol, ScaleSignal
 from stacnet.spec import resnet
 
@@ -42,34 +42,34 @@ def manifest() -> Manifest:
     return Manifest(tuple(points.values()), tuple(points))
 
 
-def value(cell: Cell) -> float:
+def value(training: Training) -> float:
     """A smooth objective: best at the last point."""
-    assert cell.point is not None
-    digits = study().space.digits(cell.point)
-    return sum(digits[:3]) / 11 + 0.001 * cell.seed
+    assert training.point is not None
+    digits = study().space.digits(training.point)
+    return sum(digits[:3]) / 11 + 0.001 * training.seed
 
 
-def done(cell: Cell) -> Outcome:
+def done(training: Training) -> Outcome:
     """A network that was trained to its end."""
-    values = {"val_acc": value(cell), "macs": 1000.0 - value(cell), "params": 5.0}
+    values = {"val_acc": value(training), "macs": 1000.0 - value(training), "params": 5.0}
     return Outcome(status="complete", values=values)
 
 
-def simulate(strategy: AskTell, *, seed: int = 0, concurrency: int = 8) -> Iterator[Cell]:
-    """Cells in the order in which they end, at random among those that run."""
+def simulate(strategy: AskTell, *, seed: int = 0, concurrency: int = 8) -> Iterator[Training]:
+    """Trainings in the order in which they end, at random among those that run."""
     rng, running = random.Random(seed), []
     while True:
         answer = strategy.ask()
-        while isinstance(answer, Cell):
+        while isinstance(answer, Training):
             running.append(answer)
-            assert len({cell.network_id for cell in running}) <= concurrency
+            assert len({training.network_id for training in running}) <= concurrency
             answer = strategy.ask()
         if not running:
             assert answer == "done"
             return
-        cell = running.pop(rng.randrange(len(running)))
-        yield cell
-        strategy.tell(cell, done(cell))
+        training = running.pop(rng.randrange(len(running)))
+        yield training
+        strategy.tell(training, done(training))
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -87,20 +87,22 @@ class TestEverySampler:
         assert len(list(simulate(AskTell(study(sampler, trials=15), manifest())))) == 15
 
     def test_ends_when_the_space_is_exhausted(self, sampler: SamplerName) -> None:
-        cells = list(simulate(AskTell(study("random"), manifest())))
-        known = [(cell, done(cell)) for cell in cells[:90]]
+        trainings = list(simulate(AskTell(study("random"), manifest())))
+        known = [(training, done(training)) for training in trainings[:90]]
         rest = simulate(AskTell(study(sampler, trials=500), manifest(), known=known))
-        assert {cell.key for cell in rest} == {cell.key for cell in cells[90:]}
+        assert {training.key for training in rest} == {training.key for training in trainings[90:]}
 
     def test_goes_on_from_what_is_known_and_repeats_none_of_it(self, sampler: SamplerName) -> None:
-        cells = list(simulate(AskTell(study("random", trials=40), manifest())))
-        known = [(cell, done(cell)) for cell in cells[:30]] + [(c, None) for c in cells[30:34]]
+        trainings = list(simulate(AskTell(study("random", trials=40), manifest())))
+        known = [(training, done(training)) for training in trainings[:30]] + [
+            (c, None) for c in trainings[30:34]
+        ]
         again = AskTell(study(sampler, trials=44), manifest(), known=known)
-        for begun in cells[30:34]:
+        for begun in trainings[30:34]:
             again.tell(begun, done(begun))
-        fresh = [cell.network_id for cell in simulate(again)]
+        fresh = [training.network_id for training in simulate(again)]
         assert len(fresh) == 44 - 34
-        assert not set(fresh) & {cell.network_id for cell in cells[:34]}
+        assert not set(fresh) & {training.network_id for training in trainings[:34]}
 
     def test_survives_networks_that_fail_diverge_or_give_nan(self, sampler: SamplerName) -> None:
         strategy = AskTell(study(sampler, trials=25, concurrency=1), manifest())
@@ -111,31 +113,31 @@ class TestEverySampler:
             Outcome(status="complete", values={"val_acc": math.nan}),
         ]
         asked = []
-        while isinstance(cell := strategy.ask(), Cell):
-            asked.append(cell.network_id)
-            strategy.tell(cell, ends[len(asked) % 5] if len(asked) % 5 < 4 else done(cell))
+        while isinstance(training := strategy.ask(), Training):
+            asked.append(training.network_id)
+            strategy.tell(training, ends[len(asked) % 5] if len(asked) % 5 < 4 else done(training))
         assert len(set(asked)) == len(asked) == 25
 
     def test_records_its_class_and_arguments(self, sampler: SamplerName) -> None:
-        cell = AskTell(study(sampler), manifest()).ask()
-        assert isinstance(cell, Cell)
-        assert "Sampler(" in cell.suggested_by
-        assert "seed=0" in cell.suggested_by
+        training = AskTell(study(sampler), manifest()).ask()
+        assert isinstance(training, Training)
+        assert "Sampler(" in training.suggested_by
+        assert "seed=0" in training.suggested_by
 
 
 @pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "cmaes"])
 def test_several_objectives_are_told_together(sampler: SamplerName) -> None:
     objectives = (Objective(), Objective(metric="macs", direction="minimize"))
     strategy = AskTell(replace(study(sampler, trials=20), objectives=objectives), manifest())
-    assert len({cell.network_id for cell in simulate(strategy)}) == 20
+    assert len({training.network_id for training in simulate(strategy)}) == 20
     assert len(strategy.told()[0].values) == 2
 
 
 def test_a_pruned_network_is_told_with_its_curve_and_without_a_final_value() -> None:
     strategy = AskTell(study(), manifest())
-    cell = strategy.ask()
-    assert isinstance(cell, Cell)
-    strategy.tell(cell, Outcome(status="pruned", values={"val_acc": 0.4}, curve=(0.2, 0.4)))
+    training = strategy.ask()
+    assert isinstance(training, Training)
+    strategy.tell(training, Outcome(status="pruned", values={"val_acc": 0.4}, curve=(0.2, 0.4)))
     (trial,) = strategy.told()
     assert trial.state.name == "PRUNED"
     assert trial.intermediate_values == {1: 0.2, 2: 0.4}
@@ -144,11 +146,11 @@ def test_a_pruned_network_is_told_with_its_curve_and_without_a_final_value() -> 
 def test_a_network_with_two_seeds_is_one_trial_told_their_mean() -> None:
     two = replace(study(trials=5), seeds=(0, 10))
     strategy = AskTell(two, manifest())
-    cells = list(simulate(strategy))
-    assert len(cells) == 10
+    trainings = list(simulate(strategy))
+    assert len(trainings) == 10
     trials = strategy.told()
     assert len(trials) == 5
-    first = cells[0]
+    first = trainings[0]
     means = [trial.value for trial in trials]
     assert any(math.isclose(value(replace(first, seed=0)) + 0.005, mean) for mean in means)
 
@@ -157,13 +159,13 @@ def test_networks_beyond_the_bounds_are_never_asked_for() -> None:
     cheap = manifest().network_ids[:10]
     bounded = replace(study(), space=replace(study().space, max_macs_ratio=1.5))
     few = Manifest(manifest().points[:10], cheap)
-    assert {cell.network_id for cell in simulate(AskTell(bounded, few))} == set(cheap)
+    assert {training.network_id for training in simulate(AskTell(bounded, few))} == set(cheap)
 
 
 def test_warm_start_points_come_first() -> None:
     strategy = AskTell(study(), manifest(), first=[95, 17])
     asked = [strategy.ask(), strategy.ask()]
-    assert [cell.point for cell in asked if isinstance(cell, Cell)] == [95, 17]
+    assert [training.point for training in asked if isinstance(training, Training)] == [95, 17]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp"])
@@ -173,8 +175,8 @@ def test_a_model_is_fitted_to_the_best_and_the_latest_results_only(
     monkeypatch.setattr("search.sampling.sampler.MEMORY", 12)
     strategy = AskTell(study(sampler), manifest())
     values, most = [], 0
-    for cell in simulate(strategy):
-        values.append(value(cell))
+    for training in simulate(strategy):
+        values.append(value(training))
         remembered = {trial.value for trial in strategy.told() if trial.value is not None}
         most = max(most, len(strategy.told()))
         if len(values) > 1:  # the last one is told after this
@@ -188,7 +190,7 @@ def test_with_several_objectives_the_front_is_remembered(monkeypatch: pytest.Mon
     monkeypatch.setattr("search.sampling.sampler.MEMORY", 12)
     objectives = (Objective(), Objective(metric="macs", direction="minimize"))
     strategy = AskTell(replace(study("tpe"), objectives=objectives), manifest())
-    values = [value(cell) for cell in simulate(strategy)]
+    values = [value(training) for training in simulate(strategy)]
     assert len(values) == 96
     assert max(values[:-1]) in {trial.values[0] for trial in strategy.told() if trial.values}
 

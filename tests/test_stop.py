@@ -30,7 +30,7 @@ def test_a_signal_to_the_group_leaves_checkpoints_and_the_next_run_uses_them(
     assert driver.finish(timeout_s=60) == 0, driver.log.read_text()
     assert time.monotonic() - asked < 30
     store = Store(out)
-    rows = store.cells().to_pylist()
+    rows = store.trainings().to_pylist()
     assert {row["status"] for row in rows} == {"preempted"}
     assert all(row["wasted_device_s"] < 0.2 * row["device_s"] for row in rows)
     assert all(list(out.glob(f"checkpoints/{row['network_id']}-*/*.pt")) for row in rows)
@@ -40,13 +40,13 @@ def test_a_signal_to_the_group_leaves_checkpoints_and_the_next_run_uses_them(
     driver.wait_for_training(cpu_s=10)
     os.killpg(driver.process.pid, signal.SIGHUP)
     assert driver.finish(timeout_s=60) == 0, driver.log.read_text()
-    again = {row["network_id"]: row["epochs"] for row in store.cells().to_pylist()}
+    again = {row["network_id"]: row["epochs"] for row in store.trainings().to_pylist()}
     assert epochs.keys() <= again.keys()
     assert all(again[network] >= epochs[network] for network in epochs)
     assert sum(again.values()) > sum(epochs.values())
 
 
-def test_a_killed_worker_costs_one_attempt_and_no_cell(tmp_path: Path) -> None:
+def test_a_killed_worker_costs_one_attempt_and_no_training(tmp_path: Path) -> None:
     out = tmp_path / "study"
     driver = Driver(out, "steady")
     driver.wait_for_training(cpu_s=0.5)
@@ -54,7 +54,7 @@ def test_a_killed_worker_costs_one_attempt_and_no_cell(tmp_path: Path) -> None:
     assert driver.finish() == 0, driver.log.read_text()
     store = Store(out)
     assert check(store) == []
-    rows = store.cells(["status", "error_type"], all_attempts=True).to_pylist()
+    rows = store.trainings(["status", "error_type"], all_attempts=True).to_pylist()
     assert Counter(row["status"] for row in rows) == {"complete": 4, "failed": 1}
     assert [row["error_type"] for row in rows if row["status"] == "failed"] == ["crash"]
 
@@ -73,7 +73,7 @@ def kill_part(driver: Driver, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["raylet", "gcs_server"])
-def test_without_a_part_of_ray_the_run_ends_with_one_line_and_blames_no_cell(
+def test_without_a_part_of_ray_the_run_ends_with_one_line_and_blames_no_training(
     tmp_path: Path, name: str
 ) -> None:
     out = tmp_path / "study"
@@ -82,7 +82,7 @@ def test_without_a_part_of_ray_the_run_ends_with_one_line_and_blames_no_cell(
     kill_part(driver, name)
     compact(out)  # as the next run does, it accounts for what was lost
     assert not (out / "lease.json").exists()
-    rows = Store(out).cells(["status"], all_attempts=True)["status"].to_pylist()
+    rows = Store(out).trainings(["status"], all_attempts=True)["status"].to_pylist()
     assert rows == ["preempted"]
 
 
@@ -90,13 +90,13 @@ def test_without_a_part_of_ray_the_run_ends_with_one_line_and_blames_no_cell(
 def test_the_run_after_a_killed_raylet_finishes(tmp_path: Path) -> None:
     out = tmp_path / "study"
     driver = Driver(out, "steady", slots=1)
-    driver.wait_for_cells(1)
+    driver.wait_for_trainings(1)
     kill_part(driver, "raylet")
     driver = Driver(out, "steady")
     assert driver.finish() == 0, driver.log.read_text()
     store = Store(out)
     assert check(store) == []
-    statuses = Counter(store.cells(["status"], all_attempts=True)["status"].to_pylist())
+    statuses = Counter(store.trainings(["status"], all_attempts=True)["status"].to_pylist())
     assert statuses["complete"] == 4
-    assert statuses["preempted"] >= 1  # what ran just then; no cell was blamed
+    assert statuses["preempted"] >= 1  # what ran just then; no training was blamed
     assert set(statuses) == {"complete", "preempted"}

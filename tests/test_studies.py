@@ -16,7 +16,7 @@ def test_every_named_study_keeps_its_name_and_survives_its_json() -> None:
         assert override(make(), {}) == make()
 
 
-def test_digits_has_at_least_24_cells_and_its_sampled_twin_the_same_space() -> None:
+def test_digits_has_at_least_24_trainings_and_its_sampled_twin_the_same_space() -> None:
     digits, sampled = load_study("digits"), load_study("digits-tpe")
     assert isinstance(digits.strategy, Exhaustive)
     assert isinstance(sampled.strategy, Sampled)

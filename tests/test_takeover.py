@@ -26,7 +26,7 @@ def test_a_second_driver_is_refused_and_takes_over_after_a_kill(tmp_path: Path) 
     third.wait_for_work()
     third.process.send_signal(signal.SIGTERM)
     assert third.finish(timeout_s=60) == 0, third.log.read_text()
-    rows = Store(out).cells(["error_type", "wasted_device_s"], all_attempts=True).to_pylist()
+    rows = Store(out).trainings(["error_type", "wasted_device_s"], all_attempts=True).to_pylist()
     lost = [row["wasted_device_s"] for row in rows if row["error_type"] == "driver"]
     assert lost
     assert all(seconds > 0 for seconds in lost)
@@ -38,12 +38,12 @@ def test_a_driver_that_was_asleep_replaces_no_row_of_the_one_that_took_over(
     monkeypatch.setenv("STALE_S", "5")
     out = tmp_path / "study"
     asleep = Driver(out, "steady", log=tmp_path / "asleep.log")
-    asleep.wait_for_work(cells=2)
+    asleep.wait_for_work(trainings=2)
     asleep.signal_all(signal.SIGSTOP)
     try:
         awake = Driver(out, "steady", log=tmp_path / "awake.log", slots=1)
         assert awake.finish() == 0, awake.log.read_text()
-        final = Store(out).cells().sort_by(KEY[0]).to_pylist()
+        final = Store(out).trainings().sort_by(KEY[0]).to_pylist()
         assert [row["status"] for row in final] == ["complete"] * 4
     finally:
         asleep.signal_all(signal.SIGCONT)
@@ -51,5 +51,5 @@ def test_a_driver_that_was_asleep_replaces_no_row_of_the_one_that_took_over(
     lines = asleep.log.read_text().splitlines()
     assert len(lines) == 1, lines
     assert "the lease must stay" in lines[0] or "a study has one driver at a time" in lines[0]
-    assert Store(out).cells().sort_by(KEY[0]).to_pylist() == final
+    assert Store(out).trainings().sort_by(KEY[0]).to_pylist() == final
     assert check(Store(out)) == []

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import torch
 
-from search.drive.trainable import CellTrainable
-from search.study.cells import Job
+from search.drive.slot import Slot
 from search.study.study import Study
+from search.study.training import Job
 from stacnet.protocol import EpochResult
 from stacnet.train import Diverged
 
@@ -61,21 +61,21 @@ class Scripted:
         self._epoch_s = pause
 
 
-class Smooth(CellTrainable):
+class Smooth(Slot):
     """Accuracy grows with the point's index."""
 
     def make_trainer(self, job: Job, study: Study) -> Scripted:
         """A scripted run."""
-        top = (job.cell.point or 0) / study.space.size()
+        top = (job.training.point or 0) / study.space.size()
         return Scripted(epochs=study.protocol.epochs, top=top)
 
 
-class Faulty(CellTrainable):
+class Faulty(Slot):
     """Point 1 raises, 2 diverges, 3 runs out of memory, 4 kills its process."""
 
     def make_trainer(self, job: Job, study: Study) -> Scripted:
         """A scripted run, or its fault."""
-        match job.cell.point:
+        match job.training.point:
             case 1:
                 raise RuntimeError("a bug in a layer")
             case 2:
@@ -87,8 +87,8 @@ class Faulty(CellTrainable):
         return Scripted(epochs=study.protocol.epochs, top=0.5)
 
 
-class Misfit(CellTrainable):
-    """Data and network do not fit: a fault of the study, not of a cell."""
+class Misfit(Slot):
+    """Data and network do not fit: a fault of the study, not of a training."""
 
     def make_trainer(self, job: Job, study: Study) -> Scripted:
         """Refuses."""

@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from search.drive.driver import Desk
+from search.drive.desk import Desk
 from search.drive.plan import make_ledger, make_plan
 from search.errors import LeaseError, StudyError
 from search.sampling.pruner import Never
 from search.store.compact import merge_all, merge_loose
 from search.store.lease import Clock, Lease, assert_held
-from search.store.losses import Loss, account_for
+from search.store.lost import Loss, account_for
 from search.store.past import past_of_run
-from search.store.rows import Effort, cell_row, epoch_rows, now
+from search.store.rows import Effort, epoch_rows, now, training_row
 from search.store.store import Store
-from search.study.cells import Job
 from search.study.study import Study
+from search.study.training import Job
 from stacnet.protocol import EpochResult
 
 EPOCHS = 2
@@ -49,8 +49,8 @@ class Time(Clock):
 
 
 def accuracy(job: Job) -> float:
-    """What training a cell gives: always the same."""
-    return int(job.cell.network_id[:4], 16) / 2**17 + (job.cell.seed % 7) / 100
+    """What training a training gives: always the same."""
+    return int(job.training.network_id[:4], 16) / 2**17 + (job.training.seed % 7) / 100
 
 
 def opened(path: Path, *, writes: int | None = None) -> Store:
@@ -145,7 +145,7 @@ class Driver:
 
 
 class Worker:
-    """One attempt at a cell, a step at a time; every step may be its last, or come late."""
+    """One attempt at a training, a step at a time; every step may be its last, or come late."""
 
     def __init__(self, path: Path, study: Study, job: Job) -> None:
         self.job, self.is_gone, self.is_done = job, False, False
@@ -188,7 +188,7 @@ class Worker:
         effort = Effort(started_at=now(), ended_at=now(), wall_s=1.0)
         facts: dict[str, Any] = {"val_acc_last": accuracy(self.job), "epochs": EPOCHS}
         facts |= dict.fromkeys(("val_loss_last", "test_acc_last", "test_loss_last"), 0.5)
-        row = cell_row(self.job, self._study, status=self.status, effort=effort, facts=facts)
+        row = training_row(self.job, self._study, status=self.status, effort=effort, facts=facts)
         results = [_epoch(number, accuracy(self.job)) for number in (1, 2)]
         store.write_attempt(self.job, row, epoch_rows(self.job, results))
 

@@ -45,7 +45,7 @@ def compare(
     _, space_id = study_and_space_id(study)
     check_picks(picks, space_id=space_id, among=among, source=source, allow_leak=allow_leak)
     results = results_from_table(
-        past.cells, protocol_id=study.protocol.protocol_id, known=among.network_ids
+        past.trainings, protocol_id=study.protocol.protocol_id, known=among.network_ids
     )
     return judge_all(
         Material(
@@ -85,7 +85,7 @@ class Material:
 
     Args:
         picks: predictions about the networks of `among`.
-        epochs: columns of EPOCH_COLUMNS, by cell and epoch.
+        epochs: columns of EPOCH_COLUMNS, by training and epoch.
         search_s: device seconds of all attempts.
     """
 
@@ -139,7 +139,7 @@ def judge_all(material: Material) -> Comparison:
 def _judged(material: Material, bench: Bench, seeds_a: Sequence[int]) -> list[Judged]:
     """Every predictor, the primary one first."""
     results = material.results
-    trial_s = results.device_s / results.cells if results.cells else float("nan")
+    trial_s = results.device_s / results.trainings if results.trainings else float("nan")
     more = training_picks(material.among, bench, results, material.epochs, seeds_a=seeds_a)
     return [
         judge(bench, pick, search_s=material.search_s, trial_s=trial_s)
@@ -158,7 +158,7 @@ def _cloud(results: Results, bench: Bench, trained_N: NDArray[np.bool_]) -> Clou
 def _costs(material: Material) -> Costs:
     return Costs(
         search_s=material.search_s,
-        cells=material.results.cells,
+        cells=material.results.trainings,
         vanilla_s=material.picks.vanilla_s,
         look_s=material.picks.look_s,
     )
@@ -191,7 +191,7 @@ def contrasts(
 
 
 def planned_cells(study: Study, among: Candidates) -> int:
-    """How many cells the study is made of."""
+    """How many trainings the study is made of."""
     networks = (
         len(among)
         if isinstance(study.strategy, Exhaustive)
@@ -225,8 +225,8 @@ def _missing(
     study: Study, among: Candidates, bench: Bench, judged: Sequence[Judged]
 ) -> Iterator[str]:
     planned = planned_cells(study, among)
-    if bench.results.cells < planned:
-        yield f"The search is not finished: {bench.results.cells} of {planned} cells are trained."
+    if bench.results.trainings < planned:
+        yield f"The search is not finished: {bench.results.trainings} of {planned} trainings."
     if bench.num_seeds == 1:
         yield "One seed only: the best is selected and measured on the same runs."
     if not bench.results.has_test:

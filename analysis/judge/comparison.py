@@ -145,7 +145,7 @@ class RandomPick:
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """Device seconds of both sides."""
+    """Device seconds of both sides; `cells` are the trainings of the search."""
 
     search_s: float
     cells: int

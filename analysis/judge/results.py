@@ -42,7 +42,7 @@ class Results:
         val_NS, test_NS: accuracies, shares; test_NS is val_NS where the table has no test column.
         has_test: whether it has.
         macs_N, params_N: static cost; latency_N: seconds per image, NaN where not measured.
-        device_s: device seconds of all complete cells.
+        device_s: device seconds of all complete trainings.
     """
 
     network_ids: tuple[str, ...]
@@ -61,8 +61,8 @@ class Results:
         return {name: row for row, name in enumerate(self.network_ids)}
 
     @property
-    def cells(self) -> int:
-        """Number of trained cells."""
+    def trainings(self) -> int:
+        """Number of trained trainings."""
         return int(np.isfinite(self.val_NS).sum())
 
 
@@ -166,7 +166,7 @@ def _arrays(table: pa.Table, row: NDArray[np.int64], known: tuple[str, ...]) -> 
 def _check_rows(
     table: pa.Table, flat: NDArray[np.int64], *, known: tuple[str, ...], seeds: NDArray[np.int64]
 ) -> None:
-    def cell(index: int) -> str:
+    def training(index: int) -> str:
         network, seed = divmod(index, len(seeds))
         return f"network {known[network]} seed {seeds[seed]}"
 
@@ -175,20 +175,20 @@ def _check_rows(
         wrong = np.flatnonzero(np.isnan(_numbers(table, name)) & ~is_null)
         if len(wrong):
             raise ValueError(
-                f"cells: {name} of a complete cell must be a number, got NaN for "
-                f"{cell(int(flat[wrong[0]]))}"
+                f"cells: {name} of a complete training must be a number, got NaN for "
+                f"{training(int(flat[wrong[0]]))}"
             )
     if table["val_acc_last"].null_count:
         missing = np.flatnonzero(np.isnan(_numbers(table, "val_acc_last")))
         raise ValueError(
-            f"cells: val_acc_last of a complete cell must be a number, got null for "
-            f"{cell(int(flat[missing[0]]))}"
+            f"cells: val_acc_last of a complete training must be a number, got null for "
+            f"{training(int(flat[missing[0]]))}"
         )
     counts = np.bincount(flat, minlength=1)
     if counts.max() > 1:
         raise ValueError(
-            f"cells: a cell must have one canonical row, got {counts.max()} for "
-            f"{cell(int(counts.argmax()))}"
+            f"cells: a training must have one canonical row, got {counts.max()} for "
+            f"{training(int(counts.argmax()))}"
         )
 
 

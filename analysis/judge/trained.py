@@ -26,7 +26,7 @@ def training_picks(
 ) -> list[Pick]:
     """Baselines that see training results of seeds A: best uniform scale, one epoch of training."""
     seen = short_hash(np.ascontiguousarray(bench.select_NA).tobytes())
-    trial_s = results.device_s / max(1, results.cells)
+    trial_s = results.device_s / max(1, results.trainings)
     cells_NT = among.cells_NT[:, among.open_T]
     uniform_N = (cells_NT == cells_NT[:, :1]).all(1)
     score_N = np.where(uniform_N, bench.select_N, np.nan)

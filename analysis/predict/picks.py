@@ -51,7 +51,7 @@ class Picks:
     Args:
         space_id, study_id, protocol_id: hashes of what they are about.
         primary_rule: fixed in the study.
-        weights: cells whose trained vanilla weights were looked at.
+        weights: trainings whose vanilla weights were looked at.
         network_ids: the distinct networks of the space, the order of all scores.
         vanilla_s: device seconds of training those vanilla networks.
         look_s: seconds of the forward passes and neighbours, controls included.

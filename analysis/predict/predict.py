@@ -45,7 +45,7 @@ class NoVanillaError(ValueError):
 class Vanilla:
     """One trained vanilla network of the store."""
 
-    cell_id: str
+    training_id: str
     seed: int
     network: nn.Module
     device_s: float
@@ -108,7 +108,7 @@ def _picks(
         study_id=study_id,
         protocol_id=study.protocol.protocol_id,
         primary_rule=study.primary_rule,
-        weights=tuple(v.cell_id for v in found),
+        weights=tuple(v.training_id for v in found),
         network_ids=among.network_ids,
         vanilla_s=sum(v.device_s for v in found),
         look_s=look_s,
@@ -152,21 +152,21 @@ def vanilla_networks(store: Store, study: Study) -> list[Vanilla]:
         NoVanillaError: there is none.
     """
     base = study.space.base
-    table = store.cells(["network_id", "protocol_id", "seed", "status", "device_s"])
+    table = store.trainings(["network_id", "protocol_id", "seed", "status", "device_s"])
     found = []
     for row in sorted(table.to_pylist(), key=lambda row: row["seed"]):
         wanted = (base.network_id, study.protocol.protocol_id, "complete")
         if (row["network_id"], row["protocol_id"], row["status"]) != wanted:
             continue
-        cell_id = f"{row['network_id']}-{row['protocol_id']}-{row['seed']}"
-        state = store.weights(cell_id)
+        training_id = f"{row['network_id']}-{row['protocol_id']}-{row['seed']}"
+        state = store.weights(training_id)
         if state is None:
             continue
         network = build(base, seed=row["seed"])
         network.load_state_dict(state)
         found.append(
             Vanilla(
-                cell_id=cell_id,
+                training_id=training_id,
                 seed=row["seed"],
                 network=network,
                 device_s=row["device_s"] or 0.0,

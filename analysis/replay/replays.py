@@ -122,7 +122,7 @@ def shuffled(
         rest = [point for point in table.manifest.points if point not in set(first)]
         order = [*first, *rng.permutation(rest)[: MOST_TRIALS - len(first)]]
         drawn = table.seeds[seed % len(table.seeds)]
-        strategy = Listed((table.cell(int(point), drawn) for point in order), number=len(order))
+        strategy = Listed((table.training(int(point), drawn) for point in order), number=len(order))
         made.append(list(simulate(strategy, table, pruner=Never(), trials=MOST_TRIALS)))
     name = "random after the pick" if first else "random"
     return summarise(name, made, concurrency=1, best=target.best, pick=target.pick)

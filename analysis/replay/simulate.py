@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from search.sampling.pruner import Pruner
 from search.sampling.strategy import Strategy
-from search.study.cells import Cell, Outcome
+from search.study.training import Outcome, Training
 
 Floats = NDArray[np.float64]
 
@@ -49,7 +49,7 @@ class Step:
 
 def simulate(
     strategy: Strategy,
-    table: Callable[[Cell], Trial],
+    table: Callable[[Training], Trial],
     *,
     pruner: Pruner,
     concurrency: int = 1,
@@ -58,7 +58,7 @@ def simulate(
     """One search: yields a step for every trial that ends, in the order of the virtual clock.
 
     Args:
-        table: what training a cell gives.
+        table: what a training gives.
         pruner: asked after every epoch.
         concurrency: trials at once.
         trials: how many at most.
@@ -70,15 +70,15 @@ def simulate(
             answer = strategy.ask()
             if answer == "wait" and len(clock):
                 break
-            if not isinstance(answer, Cell):
+            if not isinstance(answer, Training):
                 done = True
                 break
             clock.start(answer)
             asked += 1
         if not len(clock):
             return
-        cell, trial, outcome = clock.finish()
-        strategy.tell(cell, outcome)
+        training, trial, outcome = clock.finish()
+        strategy.tell(training, outcome)
         if outcome.status == "complete" and trial.values["val_acc"] > best:
             best, truth = trial.values["val_acc"], trial.truth
         yield Step(time_s=clock.now_s, truth=truth)
@@ -87,35 +87,35 @@ def simulate(
 class _Clock:
     """Trials under way, epoch by epoch."""
 
-    def __init__(self, table: Callable[[Cell], Trial], pruner: Pruner) -> None:
+    def __init__(self, table: Callable[[Training], Trial], pruner: Pruner) -> None:
         self.now_s = 0.0
         self._table = table
         self._pruner = pruner
-        self._running: list[tuple[float, int, int, float, Cell, Trial]] = []
+        self._running: list[tuple[float, int, int, float, Training, Trial]] = []
         self._count = 0
 
     def __len__(self) -> int:
         return len(self._running)
 
-    def start(self, cell: Cell) -> None:
+    def start(self, training: Training) -> None:
         """Begin a trial now."""
-        self._push(cell, self._table(cell), epoch=1, began_s=self.now_s)
+        self._push(training, self._table(training), epoch=1, began_s=self.now_s)
 
-    def finish(self) -> tuple[Cell, Trial, Outcome]:
+    def finish(self) -> tuple[Training, Trial, Outcome]:
         """Let time pass until a trial ends or is stopped."""
         while True:
-            self.now_s, _, epoch, began_s, cell, trial = heapq.heappop(self._running)
+            self.now_s, _, epoch, began_s, training, trial = heapq.heappop(self._running)
             curve = trial.curve[:epoch]
             if epoch == len(trial.curve):
-                return cell, trial, Outcome(status="complete", values=trial.values, curve=curve)
-            if self._pruner.should_stop(cell.cell_id, curve):
-                return cell, trial, Outcome(status="pruned", values={}, curve=curve)
-            self._push(cell, trial, epoch=epoch + 1, began_s=began_s)
+                return training, trial, Outcome(status="complete", values=trial.values, curve=curve)
+            if self._pruner.should_stop(training.training_id, curve):
+                return training, trial, Outcome(status="pruned", values={}, curve=curve)
+            self._push(training, trial, epoch=epoch + 1, began_s=began_s)
 
-    def _push(self, cell: Cell, trial: Trial, *, epoch: int, began_s: float) -> None:
+    def _push(self, training: Training, trial: Trial, *, epoch: int, began_s: float) -> None:
         self._count += 1
         at_s = began_s + trial.ends_s[epoch - 1]
-        heapq.heappush(self._running, (at_s, self._count, epoch, began_s, cell, trial))
+        heapq.heappush(self._running, (at_s, self._count, epoch, began_s, training, trial))
 
 
 @dataclass(frozen=True, kw_only=True)

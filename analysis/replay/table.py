@@ -14,49 +14,49 @@ from analysis.replay.simulate import Trial
 from search.store.manifest import Manifest
 from search.store.past import Past, past_of
 from search.store.store import Store
-from search.study.cells import Cell
 from search.study.study import Study
+from search.study.training import Training
 
 EPOCH_COLUMNS = ("network_id", "protocol_id", "seed", "epoch", "cum_s")
 
 
 @dataclass(frozen=True, eq=False)
 class Tabulated:
-    """Stored trainings, looked up by cell.
+    """Stored trainings, looked up by training.
 
     Args:
         study: whose they are.
         seeds: one of them is drawn for each run.
         manifest: the networks that are stored with every seed.
         trials: by network id and seed.
-        cells: by point and seed, as they are asked for.
+        trainings: by point and seed, as they are asked for.
     """
 
     study: Study
     seeds: tuple[int, ...]
     manifest: Manifest
     trials: dict[tuple[str, int], Trial]
-    cells: dict[tuple[int, int], Cell] = field(default_factory=dict, repr=False)
+    trainings: dict[tuple[int, int], Training] = field(default_factory=dict, repr=False)
 
     @cached_property
     def protocol_id(self) -> str:
         """Of the study."""
         return self.study.protocol.protocol_id
 
-    def __call__(self, cell: Cell) -> Trial:
-        """What training this cell gave."""
-        return self.trials[cell.network_id, cell.seed]
+    def __call__(self, training: Training) -> Trial:
+        """What training this training gave."""
+        return self.trials[training.network_id, training.seed]
 
-    def cell(self, point: int, seed: int) -> Cell:
-        """The cell at a point of the space; made once, so that its hashes are counted once."""
-        if (point, seed) not in self.cells:
-            self.cells[point, seed] = Cell(
+    def training(self, point: int, seed: int) -> Training:
+        """The training at a point of the space; made once, so that its hashes are counted once."""
+        if (point, seed) not in self.trainings:
+            self.trainings[point, seed] = Training(
                 spec=self.study.space.spec(point),
                 protocol_id=self.protocol_id,
                 seed=seed,
                 point=point,
             )
-        return self.cells[point, seed]
+        return self.trainings[point, seed]
 
 
 def tabulated(store: Store | Past) -> Tabulated:
@@ -71,7 +71,7 @@ def tabulated(store: Store | Past) -> Tabulated:
     past = past_of(store)
     study, among = past.study, candidates(past.study.space)
     results = results_from_table(
-        past.cells, protocol_id=study.protocol.protocol_id, known=among.network_ids
+        past.trainings, protocol_id=study.protocol.protocol_id, known=among.network_ids
     )
     seeds = tuple(seed for seed in study.seeds if seed in results.seeds)
     manifest = _complete(among, results, seeds)
@@ -100,13 +100,13 @@ def _trials(past: Past, results: Results) -> dict[tuple[str, int], Trial]:
     for row in past.epochs.select(EPOCH_COLUMNS).to_pylist():
         if row["protocol_id"] == study.protocol.protocol_id:
             ends.setdefault((row["network_id"], row["seed"]), []).append(row["cum_s"] or 0.0)
-    mean_s = results.device_s / results.cells
+    mean_s = results.device_s / results.trainings
     found = {}
-    for cell, outcome in past.known(past.history.final(study.max_attempts)):
-        row = results.row.get(cell.network_id)
+    for training, outcome in past.known(past.history.final(study.max_attempts)):
+        row = results.row.get(training.network_id)
         if row is None or outcome is None or outcome.status != "complete":
             continue
-        key = (cell.network_id, cell.seed)
+        key = (training.network_id, training.seed)
         found[key] = Trial(
             values=outcome.values,
             truth=float(truth_N[row]),

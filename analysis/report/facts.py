@@ -27,9 +27,9 @@ class Provenance:
     """Where the numbers come from.
 
     Args:
-        versions: of the software, as JSON, and how many cells ran with it.
-        devices: name -> cells; commits: git commit -> cells.
-        first, last: when the first cell began and the last one ended, UTC.
+        versions: of the software, as JSON, and how many trainings ran with it.
+        devices: name -> trainings; commits: git commit -> trainings.
+        first, last: when the first training began and the last one ended, UTC.
     """
 
     study_id: str
@@ -118,7 +118,7 @@ def _comparison(
     if picks_file is None and not past.store.storage.exists("picks.json"):
         missing.append("There are no picks yet (stac classrepsim makes them).")
         return None
-    if "complete" not in past.cells["status"].unique().to_pylist():
+    if "complete" not in past.trainings["status"].unique().to_pylist():
         missing.append("No network is trained yet.")
         return None
     try:

@@ -23,7 +23,7 @@ class Row:
     """One predictor in the table."""
 
     is_primary: bool
-    cells: tuple[Value, ...]
+    values: tuple[Value, ...]
 
 
 def table_rows(comparison: Comparison) -> list[Row]:
@@ -49,11 +49,11 @@ def _row(judged: Judged, *, is_primary: bool) -> Row:
         _number(judged.hypervolume_ratio.get("macs", float("nan")), digits=2),
         _number(judged.cost_s),
     )
-    cells = [Value(text=judged.name, is_number=False)]
-    cells += [Value(text=scales_text(judged.network), is_number=False)]
-    cells += [Value(text=text, is_number=True) for text in numbers]
-    cells += [Value(text=word, is_number=False) for word in (verdict.ranking, verdict.choice)]
-    return Row(is_primary=is_primary, cells=tuple(cells))
+    values = [Value(text=judged.name, is_number=False)]
+    values += [Value(text=scales_text(judged.network), is_number=False)]
+    values += [Value(text=text, is_number=True) for text in numbers]
+    values += [Value(text=word, is_number=False) for word in (verdict.ranking, verdict.choice)]
+    return Row(is_primary=is_primary, values=tuple(values))
 
 
 def _p(judged: Judged, *, is_primary: bool) -> float:

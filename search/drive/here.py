@@ -5,17 +5,17 @@ import threading
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-from search.drive.cellrun import CellRun
+from search.drive.attempt import Attempt
 from search.drive.ledger import Ledger
 from search.drive.signals import ending
 from search.sampling.strategy import Listed
 from search.store.history import read_history
 from search.store.lease import Lease
-from search.store.losses import account_for
+from search.store.lost import account_for
 from search.store.store import Store
-from search.study.cells import Cell, Job
 from search.study.ends import End
 from search.study.study import Study
+from search.study.training import Job, Training
 from stacnet.data.images import Splits, load
 from stacnet.train import Trainer
 
@@ -34,7 +34,7 @@ def train_vanilla(store: Store) -> End:
     study = store.study()
     splits = load(study.protocol.data)
     base = study.space.base
-    cell = Cell(
+    training = Training(
         spec=base,
         protocol_id=study.protocol.protocol_id,
         seed=study.seeds[0],
@@ -43,7 +43,7 @@ def train_vanilla(store: Store) -> End:
     )
     with Lease(store.storage) as lease:
         account_for(lease, study=study, store=store)
-        history, strategy = read_history(store, study), Listed([cell], number=1)
+        history, strategy = read_history(store, study), Listed([training], number=1)
         ledger = Ledger(study, strategy, history=history, begun=[], lease=lease.owner)
         job = ledger.next_job()
         assert isinstance(job, Job)
@@ -56,15 +56,15 @@ def train_here(job: Job, store: Store, study: Study, splits: Splits) -> End:
     SIGTERM and SIGINT end it with a checkpoint, as `preempted`.
     """
     device = "cuda" if job.gpus else "cpu"
-    attempt = CellRun(
+    attempt = Attempt(
         job,
         store=store,
         study=study,
         make_trainer=lambda: Trainer(
-            job.cell.spec,
+            job.training.spec,
             study.protocol,
             splits,
-            seed=job.cell.seed,
+            seed=job.training.seed,
             device=device,
             threads=study.resources.cpus,
         ),
@@ -72,7 +72,7 @@ def train_here(job: Job, store: Store, study: Study, splits: Splits) -> End:
     return _advance(attempt, num_epochs=study.protocol.epochs)
 
 
-def _advance(attempt: CellRun, *, num_epochs: int) -> End:
+def _advance(attempt: Attempt, *, num_epochs: int) -> End:
     stopped = threading.Event()
     columns = (
         *Progress.get_default_columns(),

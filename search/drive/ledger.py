@@ -6,19 +6,19 @@ from typing import Any, Literal
 from search.errors import StudyError
 from search.sampling.strategy import Strategy
 from search.store.history import History, Record
-from search.study.cells import Cell, Job, Key, Outcome
 from search.study.ends import OWN_FAULTS, End
 from search.study.study import Study
+from search.study.training import Job, Key, Outcome, Training
 
 
 class Ledger:
-    """Hands out jobs: first the cells that were begun, then what the strategy asks for.
+    """Hands out jobs: first the trainings that were begun, then what the strategy asks for.
 
     Args:
         study: the limits.
-        strategy: told of every cell that ends for good.
+        strategy: told of every training that ends for good.
         history: what was before.
-        begun: cells that an earlier run left unfinished.
+        begun: trainings that an earlier run left unfinished.
         lease: owner of the lease under which jobs are handed out.
     """
 
@@ -28,7 +28,7 @@ class Ledger:
         strategy: Strategy,
         *,
         history: History,
-        begun: list[Cell],
+        begun: list[Training],
         lease: str = "",
     ) -> None:
         self._study, self._strategy, self._records = study, strategy, history.records
@@ -44,12 +44,12 @@ class Ledger:
         """Whether nothing is under way and nothing more will be asked for.
 
         Raises:
-            StudyError: the strategy waits for a cell that nobody trains.
+            StudyError: the strategy waits for a training that nobody trains.
         """
         if self.out or self.ready():
             return False
         if self._strategy.ask() == "wait":
-            raise StudyError("a search that waits must have a cell under way, got none: a bug")
+            raise StudyError("a search that waits must have a training under way, got none: a bug")
         return True
 
     def next_job(self) -> Job | Literal["wait", "done"]:
@@ -57,7 +57,7 @@ class Ledger:
         if self._again:
             return self._hand_out(self._again.popleft())
         answer = self._strategy.ask()
-        if isinstance(answer, Cell):
+        if isinstance(answer, Training):
             return self._hand_out(answer)
         return "wait" if self.out else answer
 
@@ -65,28 +65,28 @@ class Ledger:
         """An attempt has ended.
 
         Returns:
-            Whether the cell has ended with it.
+            Whether the training has ended with it.
         """
-        cell = job.cell
-        if self.out.pop(cell.key, None) is None:
+        training = job.training
+        if self.out.pop(training.key, None) is None:
             return False  # delivered twice
-        record = self._records[cell.key]
+        record = self._records[training.key]
         record.status = status
         record.own_faults += status in OWN_FAULTS
         if status == "oom" and job.gpus:
             record.gpus = min(1.0, 2 * job.gpus)
         if record.is_final(self._study.max_attempts):
-            self._strategy.tell(cell, outcome_of(status, report))
+            self._strategy.tell(training, outcome_of(status, report))
             return True
-        self._again.append(cell)
+        self._again.append(training)
         return False
 
-    def _hand_out(self, cell: Cell) -> Job:
-        record = self._records.setdefault(cell.key, Record())
+    def _hand_out(self, training: Training) -> Job:
+        record = self._records.setdefault(training.key, Record())
         given = self._study.resources.gpus
         scheduled = self._study.scheduler != "none"
         job = Job(
-            cell=cell,
+            training=training,
             attempt=record.attempts,
             order=self._orders,
             gpus=(record.gpus or given) if given else 0.0,
@@ -95,7 +95,7 @@ class Ledger:
         )
         record.attempts += 1
         self._orders += 1
-        self.out[cell.key] = job
+        self.out[training.key] = job
         return job
 
 

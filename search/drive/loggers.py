@@ -13,9 +13,9 @@ from search.errors import StudyError
 from search.sampling.export import OFF, shown, shown_columns
 from search.store.rows import network_columns
 from search.store.store import Store
-from search.study.cells import Job
 from search.study.ends import End
 from search.study.study import Study
+from search.study.training import Job
 from stacnet.spec import NetworkSpec
 
 LoggerName = Literal["tensorboard", "mlflow", "wandb"]
@@ -36,12 +36,12 @@ class Run:
     """One training as a service shows it; a resumed one is the same run.
 
     Args:
-        cell_id: of the training.
+        training_id: of the training.
         name: in words, such as `s1=4 s2=off s3=native seed0 (a1b2c3d4)`.
         factors: what tells it from the study's other trainings, as stored.
     """
 
-    cell_id: str
+    training_id: str
     name: str
     factors: dict[str, int | str]
 
@@ -107,9 +107,13 @@ class Logger(Watcher):
         print(f"stac: logger {self._name} {text}", file=sys.stderr, flush=True)
 
     def _run(self, job: Job) -> Run:
-        cell = job.cell
-        factors = shown(network_columns(cell.spec), self._columns) | {"seed": cell.seed}
-        return Run(cell_id=cell.cell_id, name=run_name(cell.spec, cell.seed), factors=factors)
+        training = job.training
+        factors = shown(network_columns(training.spec), self._columns) | {"seed": training.seed}
+        return Run(
+            training_id=training.training_id,
+            name=run_name(training.spec, training.seed),
+            factors=factors,
+        )
 
 
 def run_name(spec: NetworkSpec, seed: int) -> str:

@@ -55,7 +55,7 @@ def hostname() -> str:
 
 
 def _restart_high_water_mark() -> None:
-    """Forget the peak of the cells this process ran before (Linux; elsewhere it stays)."""
+    """Forget the peak of the trainings this process ran before (Linux; elsewhere it stays)."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

@@ -8,8 +8,8 @@ from search.drive.watcher import Watcher
 from search.errors import StudyError
 from search.store.compact import BATCH, merge_loose
 from search.store.store import Store
-from search.study.cells import Job
 from search.study.ends import End
+from search.study.training import Job
 
 
 class Merger(Watcher):

@@ -5,16 +5,16 @@ from typing import assert_never
 
 from search.drive.ledger import Ledger
 from search.sampling.strategy import Chain, Listed, Strategy, planned
-from search.store.extras import extended, finalist_cells
+from search.store.extras import extended, finalist_trainings
 from search.store.manifest import Manifest, load_or_make
 from search.store.past import Past
-from search.store.status import planned_cells
+from search.store.status import planned_trainings
 from search.study.study import Exhaustive, Sampled, Study
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A strategy, and how many cells it comes to."""
+    """A strategy, and how many trainings it comes to."""
 
     strategy: Strategy
     total: int
@@ -24,10 +24,10 @@ def make_plan(past: Past) -> Plan:
     """The study's strategy, having seen the store."""
     study, extras = past.study, past.extras
     manifest = load_or_make(past.store.storage, study)
-    finalists = finalist_cells(study, extras, manifest)
-    fresh = [cell for cell in finalists if cell.key not in past.history.records]
+    finalists = finalist_trainings(study, extras, manifest)
+    fresh = [training for training in finalists if training.key not in past.history.records]
     main = _main_strategy(past, extended(study, extras), manifest)
-    total = planned_cells(study, extras, manifest)
+    total = planned_trainings(study, extras, manifest)
     return Plan(strategy=Chain([main, Listed(fresh, number=len(fresh))]), total=total)
 
 

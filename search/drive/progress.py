@@ -15,10 +15,10 @@ from rich.table import Table
 from search.drive.watcher import Watcher
 from search.store.part import KEY
 from search.store.store import Store
-from search.study.cells import Cell, Job
 from search.study.ends import FAULTS, FINAL, End
 from search.study.metrics import METRICS
 from search.study.study import Study
+from search.study.training import Job, Training
 
 LINE_EVERY_S = 10.0
 
@@ -29,10 +29,10 @@ class Tally:
 
     Args:
         study: whose first objective and own seeds say what is best.
-        total: cells of the study; None if unknown.
-        ended: cells that ended for good, in this run and before.
+        total: trainings of the study; None if unknown.
+        ended: trainings that ended for good, in this run and before.
         failed: attempts of this run that failed, diverged or ran out of memory.
-        values: network id -> seed -> value of the complete cells so far, own seeds only.
+        values: network id -> seed -> value of the complete trainings so far, own seeds only.
     """
 
     study: Study
@@ -49,23 +49,23 @@ class Tally:
         """What the store holds already, so that a resumed search knows its best."""
         tally = cls(study=study, total=total, ended=ended)
         column = METRICS[study.objectives[0].metric]
-        table = store.cells([*KEY, "status", column])
+        table = store.trainings([*KEY, "status", column])
         for network, protocol, seed, status, value in zip(*table.to_pydict().values(), strict=True):
             if status == "complete" and protocol == study.protocol.protocol_id:
                 tally.note(network, seed, value)
         return tally
 
-    def add(self, cell: Cell, status: End, value: float | None) -> None:
+    def add(self, training: Training, status: End, value: float | None) -> None:
         """An attempt ended."""
         self.failed += status in FAULTS
         if status in FINAL:
             self.ended += 1
             self.ended_here += 1
         if status == "complete":
-            self.note(cell.network_id, cell.seed, value)
+            self.note(training.network_id, training.seed, value)
 
     def note(self, network_id: str, seed: int, value: float | None) -> None:
-        """A complete cell; fresh seeds of finalists do not say which network is best."""
+        """A complete training; fresh seeds of finalists do not say which network is best."""
         if seed in self.study.seeds and value is not None and math.isfinite(value):
             self.values.setdefault(network_id, {})[seed] = value
 
@@ -114,7 +114,7 @@ class Progress(Watcher):
     def ended(self, job: Job, status: End, report: dict[str, Any]) -> None:
         """An attempt ended."""
         metric = self._tally.study.objectives[0].metric
-        self._tally.add(job.cell, status, report.get("values", {}).get(metric))
+        self._tally.add(job.training, status, report.get("values", {}).get(metric))
 
     def tick(self, running: int) -> None:
         """Show the figures, if it is time."""
@@ -155,7 +155,7 @@ def opening(study: Study, *, total: int, fresh: int, ended: int, address: str) -
     """What is about to happen, in a line.
 
     Args:
-        total: cells of the study; a cell is one training.
+        total: trainings of the study.
         fresh: of them, those of finalists.
         ended: of them, those that ended before.
     """
@@ -163,7 +163,7 @@ def opening(study: Study, *, total: int, fresh: int, ended: int, address: str) -
     finalists = f" + {fresh} of finalists" if fresh else ""
     return (
         f"{study.name}: {_number(networks, 'network')} x {_number(seeds, 'seed')}{finalists} = "
-        f"{_number(total, 'cell')} (a cell is one training), {ended:,} done; results in {address}"
+        f"{_number(total, 'training')}, {ended:,} done; results in {address}"
     )
 
 

@@ -5,19 +5,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from search.drive.driver import Desk
+from search.drive.desk import Desk
 from search.drive.loggers import make_loggers
 from search.drive.merger import Merger
 from search.drive.plan import Plan, make_ledger, make_plan
 from search.drive.preflight import admitted, look_at_nodes, preflight, ready
 from search.drive.progress import Progress, Tally, opening, say
 from search.drive.signals import ending
-from search.drive.trainable import CellTrainable
+from search.drive.slot import Slot
 from search.errors import StudyError
 from search.sampling.pruner import make_pruner
 from search.store.compact import BATCH, merge_all, merge_loose
 from search.store.extras import (
-    finalist_cells,
+    finalist_trainings,
     read_extras,
     warm_points,
     with_finalists,
@@ -26,7 +26,7 @@ from search.store.extras import (
 )
 from search.store.history import read_history
 from search.store.lease import Lease
-from search.store.losses import account_for
+from search.store.lost import account_for
 from search.store.manifest import load_or_make
 from search.store.past import Past, past_of_run
 from search.store.reuse import check_source, reuse
@@ -52,7 +52,7 @@ class Options:
     budget_s: float | None = None
     progress: bool = True
     loggers: tuple[str, ...] = ()
-    stand_in: type[CellTrainable] = CellTrainable
+    stand_in: type[Slot] = Slot
 
     def __post_init__(self) -> None:
         if self.budget_s is not None and not self.budget_s > 0:
@@ -81,7 +81,7 @@ def search(
 
     Args:
         out: folder or s3:// address.
-        reuse_from: another study whose finished cells count.
+        reuse_from: another study whose finished trainings count.
         warm_start: file of networks that a sampled study tries first.
 
     Raises:
@@ -139,7 +139,7 @@ def finalists(out: str | Path, *, options: Options) -> Summary:
     store = Store(out)
     now = status(store)
     if now.missing or now.running:
-        raise StudyError(f"finalists need a finished search, got {now.missing} cells missing")
+        raise StudyError(f"finalists need a finished search, got {now.missing} trainings missing")
     preflight(store.study(), address=options.address)
     with Lease(store.storage) as lease:
         write_extras(store.storage, with_finalists(store))
@@ -173,7 +173,7 @@ def _run(store: Store, lease: Lease, options: Options) -> Summary:
     ended = len(past.history.final(study.max_attempts))
     tally = Tally.of(store, study, total=plan.total, ended=ended)
     if options.progress:
-        fresh = len(finalist_cells(study, past.extras, None))
+        fresh = len(finalist_trainings(study, past.extras, None))
         say(opening(study, total=plan.total, fresh=fresh, ended=ended, address=store.address))
     with ExitStack() as stack:
         stack.enter_context(ending(desk.stop))

@@ -42,24 +42,24 @@ class TensorBoard:
 
     def log(self, run: "Run", epoch: int, metrics: "Metrics") -> None:
         """A step. The first of a resumed run hides those that the run has from there on."""
-        writer = self._writers.get(run.cell_id)
+        writer = self._writers.get(run.training_id)
         if writer is None:
             place = str(self._folder / run.name)
             suffix = f".{time.time_ns()}"  # a second file of the same second is another one
             writer = self._make(place, purge_step=epoch, flush_secs=10, filename_suffix=suffix)
-            self._writers[run.cell_id] = writer
+            self._writers[run.training_id] = writer
         for tag, value in metrics.items():
             writer.add_scalar(tag, value, epoch)
-        self._steps[run.cell_id] = epoch
+        self._steps[run.training_id] = epoch
 
     def end(self, run: "Run", status: End, metrics: "Metrics") -> None:
         """The last figures beside the factors, for its page of hyperparameters."""
         from tensorboardX.summary import hparams
 
-        writer = self._writers.pop(run.cell_id, None)
+        writer = self._writers.pop(run.training_id, None)
         if writer is None:
             return
-        step = self._steps.pop(run.cell_id)
+        step = self._steps.pop(run.training_id)
         if status in FINAL:
             for part in hparams({name: str(value) for name, value in run.factors.items()}, {})[1:]:
                 writer.file_writer.add_summary(part, step)
@@ -98,35 +98,37 @@ class MLflow:
 
     def begin(self, run: "Run") -> None:
         """Find the run by its tag, or make it."""
-        tag = _identity(self._address, run.cell_id)
+        tag = _identity(self._address, run.training_id)
         found = self._client.search_runs(
             [self._experiment], f"tags.`stacnet.run` = '{tag}'", max_results=1
         )
         if found:
-            self._runs[run.cell_id] = name = found[0].info.run_id
+            self._runs[run.training_id] = name = found[0].info.run_id
             self._client.update_run(name, status="RUNNING")
             history = self._client.get_metric_history(name, "val/acc")
-            self._steps[run.cell_id] = max((point.step for point in history), default=0)
+            self._steps[run.training_id] = max((point.step for point in history), default=0)
             return
         made = self._client.create_run(
-            self._experiment, run_name=run.name, tags={"stacnet.run": tag, "cell": run.cell_id}
+            self._experiment,
+            run_name=run.name,
+            tags={"stacnet.run": tag, "training": run.training_id},
         )
-        self._runs[run.cell_id], self._steps[run.cell_id] = made.info.run_id, 0
+        self._runs[run.training_id], self._steps[run.training_id] = made.info.run_id, 0
         for name, value in run.factors.items():
             self._client.log_param(made.info.run_id, name, value)
 
     def log(self, run: "Run", epoch: int, metrics: "Metrics") -> None:
         """A step, if it is new."""
-        if epoch > self._steps[run.cell_id]:
-            self._steps[run.cell_id] = epoch
+        if epoch > self._steps[run.training_id]:
+            self._steps[run.training_id] = epoch
             self._send(run, epoch, metrics)
 
     def end(self, run: "Run", status: End, metrics: "Metrics") -> None:
         """Its last figures; `FINISHED` also if pruned, `KILLED` if it will go on."""
-        self._send(run, self._steps.pop(run.cell_id), metrics)
+        self._send(run, self._steps.pop(run.training_id), metrics)
         meaning = ENDS[status]
         state = "FAILED" if meaning.is_fault else "FINISHED" if meaning.is_final else "KILLED"
-        self._client.set_terminated(self._runs.pop(run.cell_id), state)
+        self._client.set_terminated(self._runs.pop(run.training_id), state)
 
     def close(self) -> None:
         """End what is open."""
@@ -136,7 +138,7 @@ class MLflow:
     def _send(self, run: "Run", epoch: int, metrics: "Metrics") -> None:
         at = int(1000 * time.time())
         points = [self._mlflow.entities.Metric(t, v, at, epoch) for t, v in metrics.items()]
-        self._client.log_batch(self._runs[run.cell_id], metrics=points)
+        self._client.log_batch(self._runs[run.training_id], metrics=points)
 
 
 class WandB:
@@ -150,9 +152,9 @@ class WandB:
 
     def begin(self, run: "Run") -> None:
         """The run of that id, which goes on if the server has it."""
-        self._runs[run.cell_id] = self._wandb.init(
+        self._runs[run.training_id] = self._wandb.init(
             project=self._project,
-            id=_identity(self._address, run.cell_id),
+            id=_identity(self._address, run.training_id),
             name=run.name,
             config=run.factors,
             resume="allow",
@@ -162,12 +164,12 @@ class WandB:
 
     def log(self, run: "Run", epoch: int, metrics: "Metrics") -> None:
         """A step, if it is new."""
-        if epoch >= self._runs[run.cell_id].step:
-            self._runs[run.cell_id].log(metrics, step=epoch)
+        if epoch >= self._runs[run.training_id].step:
+            self._runs[run.training_id].log(metrics, step=epoch)
 
     def end(self, run: "Run", status: End, metrics: "Metrics") -> None:
         """Its last figures go to the summary."""
-        ended = self._runs.pop(run.cell_id)
+        ended = self._runs.pop(run.training_id)
         ended.summary.update(metrics | {"status": status})
         ended.finish(exit_code=0 if status in FINAL else 1)
 
@@ -177,6 +179,6 @@ class WandB:
             run.finish(exit_code=1)
 
 
-def _identity(address: str, cell_id: str) -> str:
+def _identity(address: str, training_id: str) -> str:
     """16 hex digits: a training of this store, whoever logs it."""
-    return short_hash(f"{address} {cell_id}")
+    return short_hash(f"{address} {training_id}")

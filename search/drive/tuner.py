@@ -17,12 +17,12 @@ from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorErro
 from ray.tune.search import Searcher
 from ray.tune.stopper import NoopStopper
 
-from search.drive.driver import Desk
-from search.drive.trainable import CellTrainable
+from search.drive.desk import Desk
+from search.drive.slot import Slot
 from search.errors import StudyError
-from search.store.losses import Loss
-from search.study.cells import Job
+from search.store.lost import Loss
 from search.study.study import Resources
+from search.study.training import Job
 
 LOOK_EVERY_S = 5.0  # at the nodes
 ENVIRONMENT = {
@@ -82,7 +82,7 @@ class Teller(tune.Callback):
         """Pass on a stop; about ten times a second, more often while results come in."""
         desk = self._desk
         for name in desk.to_stop():
-            self._actor(name).stop_cell.remote("preempted")
+            self._actor(name).stop_training.remote("preempted")
         for watcher in desk.watchers:
             watcher.tick(len(desk.jobs))
         if time.monotonic() - self._looked > LOOK_EVERY_S:
@@ -107,7 +107,7 @@ class Teller(tune.Callback):
             if isinstance(answer, Job):
                 self._take(name, answer)
             elif answer == "pruned":
-                self._actor(name).stop_cell.remote(answer)
+                self._actor(name).stop_training.remote(answer)
         return answer != "stop"
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
@@ -155,10 +155,10 @@ class Ender(tune.Stopper):
         return NoopStopper, ()
 
 
-def run_slots(desk: Desk, *, trainable: type[CellTrainable]) -> None:
+def run_slots(desk: Desk, *, trainable: type[Slot]) -> None:
     """One Tune run, in a folder of its own that is removed: as many trials as there are slots.
 
-    A trial of Tune's is a slot and trains many cells: Tune's driver slows down and grows with the
+    A trial of Tune's is a slot, for many trainings: Tune's driver slows down and grows with the
     number of its trials, and a new one costs a restart of the worker's imports.
     """
     os.environ.update(ENVIRONMENT)
@@ -198,7 +198,7 @@ def pending_trials(desk: Desk) -> int:
 
 
 def slots(resources: Resources) -> int:
-    """How many cells the machines that Ray has now train at once."""
+    """How many trainings the machines that Ray has now train at once."""
     offered = ray.cluster_resources()
     asked = {"CPU": resources.cpus, "GPU": resources.gpus}
     return min(int(offered.get(name, 0.0) / each) for name, each in asked.items() if each)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from search.study.cells import Job
 from search.study.ends import End
+from search.study.training import Job
 
 
 class Watcher:

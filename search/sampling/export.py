@@ -19,10 +19,10 @@ from search.store.part import KEY
 from search.store.past import Past
 from search.store.schema import CELLS, MAX_STAGES, PER_STAGE
 from search.store.store import Store
-from search.study.cells import Key
 from search.study.metrics import METRICS
 from search.study.space import Space
 from search.study.study import Study
+from search.study.training import Key
 
 Row = dict[str, Any]
 Shown = dict[str, int | str]
@@ -36,7 +36,7 @@ def export_csv(store: Store, folder: str | Path) -> list[Path]:
     store.study()  # refuses a folder without one before anything is written
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    tables = {"cells.csv": store.cells(all_attempts=True), "epochs.csv": store.epochs()}
+    tables = {"cells.csv": store.trainings(all_attempts=True), "epochs.csv": store.epochs()}
     for name, table in tables.items():
         csv.write_csv(table, target / name)
     return [target / name for name in tables]
@@ -45,7 +45,7 @@ def export_csv(store: Store, folder: str | Path) -> list[Path]:
 def export_optuna(store: Store, file: str | Path) -> int:
     """Write each network whose seeds have all ended as one trial of an Optuna study; how many.
 
-    Parameters are the columns of `cells` in which the networks of the space differ, with their
+    Parameters are the columns of `trainings` in which the networks of the space differ, with their
     stored values. A trial's value is the mean over the study's own seeds that are complete, as
     the sampler was told it; single seeds are user attributes.
 
@@ -79,7 +79,7 @@ def export_optuna(store: Store, file: str | Path) -> int:
 
 
 def shown_columns(space: Space) -> list[str]:
-    """The columns of `cells` that tell the networks of a space apart."""
+    """The columns of `trainings` that tell the networks of a space apart."""
     columns = []
     for factor in space.factors:
         if len(factor.choices) > 1:

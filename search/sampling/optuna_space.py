@@ -11,9 +11,9 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from search.study.cells import Outcome
 from search.study.space import Space
 from search.study.study import Sampled, SamplerName
+from search.study.training import Outcome
 
 Params = dict[str, int | str]
 

@@ -12,21 +12,21 @@ from search.study.study import Study
 
 REDUCTION = 3  # one in so many goes on at each rung (Li et al. 2020, ASHA)
 GRACE_EPOCHS = 1
-MEDIAN_SAMPLES = 3  # the median rule keeps still before it has seen so many cells
+MEDIAN_SAMPLES = 3  # the median rule keeps still before it has seen so many trainings
 
 
 class Pruner(Protocol):
-    """Decides from a curve of validation accuracies whether a cell is worth going on."""
+    """Decides from a curve of validation accuracies whether a training is worth going on."""
 
-    def should_stop(self, cell_id: str, curve: Sequence[float]) -> bool:
+    def should_stop(self, training_id: str, curve: Sequence[float]) -> bool:
         """Whether to stop after the last epoch of the curve, which is remembered."""
         ...
 
 
 class Never:
-    """Every cell is trained to its end."""
+    """Every training is trained to its end."""
 
-    def should_stop(self, cell_id: str, curve: Sequence[float]) -> bool:
+    def should_stop(self, training_id: str, curve: Sequence[float]) -> bool:
         """No."""
         return False
 
@@ -44,11 +44,11 @@ class Halving:
             self._rungs[rung] = {}
             rung *= REDUCTION
 
-    def should_stop(self, cell_id: str, curve: Sequence[float]) -> bool:
-        """Whether the cell is outside the best share at one of the rungs it reached just now."""
+    def should_stop(self, training_id: str, curve: Sequence[float]) -> bool:
+        """Whether the training is outside the best share at a rung that it reached just now."""
         for epoch, seen in self._rungs.items():
             if epoch <= len(curve):
-                seen[cell_id] = curve[epoch - 1]
+                seen[training_id] = curve[epoch - 1]
         seen = self._rungs.get(len(curve))
         if seen is None or len(seen) < REDUCTION:
             return False
@@ -62,14 +62,14 @@ class Median:
     def __init__(self) -> None:
         self._curves: dict[str, tuple[float, ...]] = {}
 
-    def should_stop(self, cell_id: str, curve: Sequence[float]) -> bool:
-        """Whether the cell's best is below the median of the running means at this epoch."""
-        self._curves[cell_id] = tuple(curve)
+    def should_stop(self, training_id: str, curve: Sequence[float]) -> bool:
+        """Whether the training's best is below the median of the running means at this epoch."""
+        self._curves[training_id] = tuple(curve)
         epoch = len(curve)
         others = [
             fmean(other[:epoch])
             for name, other in self._curves.items()
-            if name != cell_id and len(other) >= epoch
+            if name != training_id and len(other) >= epoch
         ]
         if epoch <= GRACE_EPOCHS or len(others) < MEDIAN_SAMPLES:
             return False
@@ -77,7 +77,7 @@ class Median:
 
 
 def make_pruner(study: Study, curves: Iterable[tuple[str, Sequence[float]]] = ()) -> Pruner:
-    """The study's scheduler, having seen these curves (cell id, validation accuracies)."""
+    """The study's scheduler, having seen these curves (training id, validation accuracies)."""
     match study.scheduler:
         case "none":
             return Never()
@@ -87,6 +87,6 @@ def make_pruner(study: Study, curves: Iterable[tuple[str, Sequence[float]]] = ()
             pruner = Median()
         case _:
             assert_never(study.scheduler)
-    for cell_id, curve in curves:
-        pruner.should_stop(cell_id, curve)
+    for training_id, curve in curves:
+        pruner.should_stop(training_id, curve)
     return pruner

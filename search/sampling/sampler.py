@@ -27,8 +27,8 @@ from search.sampling.optuna_space import (
 )
 from search.sampling.strategy import Answer
 from search.store.manifest import Manifest, is_bounded, meets_bounds
-from search.study.cells import Cell, Outcome
 from search.study.study import Sampled, Study
+from search.study.training import Outcome, Training
 from stacnet.spec import NetworkSpec
 
 REASKS = 3  # suggestions of known networks in a row before one is drawn at random
@@ -57,7 +57,7 @@ class AskTell:
     Args:
         study: with a `Sampled` strategy.
         manifest: the networks that may be chosen; None for a space too large to list.
-        known: cells with outcomes in order of completion, and begun ones with None.
+        known: trainings with outcomes in order of completion, and begun ones with None.
         first: points to try before the sampler is asked.
     """
 
@@ -66,7 +66,7 @@ class AskTell:
         study: Study,
         manifest: Manifest | None,
         *,
-        known: Iterable[tuple[Cell, Outcome | None]] = (),
+        known: Iterable[tuple[Training, Outcome | None]] = (),
         first: Iterable[int] = (),
     ) -> None:
         assert isinstance(study.strategy, Sampled)
@@ -82,7 +82,7 @@ class AskTell:
         self._is_exhausted = False
         listed = study.strategy.trials if manifest is None else len(manifest)
         self._limit = min(study.strategy.trials, listed)
-        self._queue: list[Cell] = []
+        self._queue: list[Training] = []
         self._complete = 0  # results from the store
         self._suggested_by = describe(study.strategy)
         known = list(known)
@@ -110,18 +110,20 @@ class AskTell:
                 network = self._propose()
             self._is_exhausted = network is None
             if network is not None:
-                self._queue = [self._cell(network, seed) for seed in reversed(self._study.seeds)]
+                self._queue = [
+                    self._training(network, seed) for seed in reversed(self._study.seeds)
+                ]
         if self._queue:
             return self._queue.pop()
         is_all = self._is_exhausted or len(self._networks) >= self._limit
         return "done" if is_all else "wait"
 
-    def tell(self, cell: Cell, outcome: Outcome) -> None:
+    def tell(self, training: Training, outcome: Outcome) -> None:
         """One seed of a network has ended."""
-        network = self._networks.get(cell.network_id)
-        if network is None or network.values is not None or cell.seed not in self._study.seeds:
+        network = self._networks.get(training.network_id)
+        if network is None or network.values is not None or training.seed not in self._study.seeds:
             return  # not ours: a finalist, or a point outside the space
-        network.outcomes[cell.seed] = outcome
+        network.outcomes[training.seed] = outcome
         if len(network.outcomes) == len(self._study.seeds):
             with quiet():
                 self._tell(network)
@@ -206,25 +208,25 @@ class AskTell:
         self._rng.shuffle(points)
         return iter(points)
 
-    def _remember(self, known: list[tuple[Cell, Outcome | None]]) -> None:
+    def _remember(self, known: list[tuple[Training, Outcome | None]]) -> None:
         """The networks of the store: told if all their seeds ended, else running trials."""
         seeds = self._study.seeds
-        for cell, outcome in known:
-            if cell.point is None or cell.seed not in seeds:
+        for training, outcome in known:
+            if training.point is None or training.seed not in seeds:
                 continue
             network = self._networks.setdefault(
-                cell.network_id, _Network(spec=cell.spec, point=cell.point, trial=None)
+                training.network_id, _Network(spec=training.spec, point=training.point, trial=None)
             )
-            network.begun.add(cell.seed)
+            network.begun.add(training.seed)
             if outcome is not None:
-                network.outcomes[cell.seed] = outcome
+                network.outcomes[training.seed] = outcome
                 if len(network.outcomes) == len(seeds):
                     self._add_told(network)
         for network in self._networks.values():
             if network.values is None:
                 self._adopt(network)
                 fresh = [seed for seed in reversed(seeds) if seed not in network.begun]
-                self._queue += [self._cell(network, seed) for seed in fresh]
+                self._queue += [self._training(network, seed) for seed in fresh]
 
     def _add_told(self, network: _Network) -> None:
         state, network.values, curve = verdict(network.outcomes.values(), self._metrics)
@@ -234,8 +236,8 @@ class AskTell:
         marks = generation_mark(self._optuna.sampler, number=self._complete - 1)
         self._optuna.add_trial(self._flat.trial(network.point, state, **told, marks=marks))
 
-    def _cell(self, network: _Network, seed: int) -> Cell:
-        return Cell(
+    def _training(self, network: _Network, seed: int) -> Training:
+        return Training(
             spec=network.spec,
             protocol_id=self._study.protocol.protocol_id,
             seed=seed,

@@ -1,45 +1,45 @@
-"""Which cell next: the plans of a search, free of Ray, so that a replay drives the same ones."""
+"""Which training next: the plans of a search, free of Ray, so that a replay drives them too."""
 
 import random
 from collections.abc import Iterable, Sequence, Set
 from typing import Literal, Protocol
 
 from search.store.manifest import Manifest
-from search.study.cells import Cell, Key, Outcome
 from search.study.study import Exhaustive, Study
+from search.study.training import Key, Outcome, Training
 
-Answer = Cell | Literal["wait", "done"]
+Answer = Training | Literal["wait", "done"]
 
 
 class Strategy(Protocol):
-    """What decides which cell is trained next."""
+    """What decides which training is trained next."""
 
     def ready(self) -> int:
-        """How many cells could be asked for now, before anything more is told.
+        """How many trainings could be asked for now, before anything more is told.
 
-        With 0, `ask` has no cell; with more, it may still turn out to be done.
+        With 0, `ask` has no training; with more, it may still turn out to be done.
         """
         ...
 
     def ask(self) -> Answer:
-        """A cell that was not asked for before; `wait` for something to be told; or `done`."""
+        """A training that was not asked for before; `wait` for something to be told; or `done`."""
         ...
 
-    def tell(self, cell: Cell, outcome: Outcome) -> None:
-        """How a cell ended, whoever asked for it; what is not its own, a strategy leaves alone."""
+    def tell(self, training: Training, outcome: Outcome) -> None:
+        """How a training ended, whoever asked for it; a strategy passes over those of others."""
         ...
 
 
 class Listed:
-    """The given cells, one after the other.
+    """The given trainings, one after the other.
 
     Args:
-        cells: made when their turn comes.
+        trainings: made when their turn comes.
         number: how many they are.
     """
 
-    def __init__(self, cells: Iterable[Cell], *, number: int) -> None:
-        self._cells, self._left = iter(cells), number
+    def __init__(self, trainings: Iterable[Training], *, number: int) -> None:
+        self._trainings, self._left = iter(trainings), number
 
     def ready(self) -> int:
         """All that are left."""
@@ -47,18 +47,18 @@ class Listed:
 
     def ask(self) -> Answer:
         """The next one."""
-        for cell in self._cells:
+        for training in self._trainings:
             self._left -= 1
-            return cell
+            return training
         self._left = 0
         return "done"
 
-    def tell(self, cell: Cell, outcome: Outcome) -> None:
+    def tell(self, training: Training, outcome: Outcome) -> None:
         """Nothing is learned."""
 
 
 def planned(study: Study, manifest: Manifest, *, known: Set[Key]) -> Listed:
-    """The cells of an exhaustive study in its shuffled order, without the known ones.
+    """The trainings of an exhaustive study in its shuffled order, without the known ones.
 
     A network is built only when its turn comes.
     """
@@ -72,15 +72,15 @@ def planned(study: Study, manifest: Manifest, *, known: Set[Key]) -> Listed:
         for network, number in pairs
         if (manifest.network_ids[network], protocol_id, seeds[number]) not in known
     ]
-    cells = (
-        Cell(spec=study.space.spec(point), protocol_id=protocol_id, seed=seed, point=point)
+    trainings = (
+        Training(spec=study.space.spec(point), protocol_id=protocol_id, seed=seed, point=point)
         for point, seed in owed
     )
-    return Listed(cells, number=len(owed))
+    return Listed(trainings, number=len(owed))
 
 
 class Chain:
-    """One strategy after the other; all are told of every cell."""
+    """One strategy after the other; all are told of every training."""
 
     def __init__(self, strategies: Sequence[Strategy]) -> None:
         self._strategies = tuple(strategies)
@@ -104,7 +104,7 @@ class Chain:
             self._now += 1
         return "done"
 
-    def tell(self, cell: Cell, outcome: Outcome) -> None:
-        """To all: a cell that an earlier run began was asked for by none of them."""
+    def tell(self, training: Training, outcome: Outcome) -> None:
+        """To all: a training that an earlier run began was asked for by none of them."""
         for strategy in self._strategies:
-            strategy.tell(cell, outcome)
+            strategy.tell(training, outcome)

@@ -1,4 +1,4 @@
-"""Which of the stored rows count: one for each attempt, and for each cell the attempt that stands.
+"""Which of the stored rows count: one for each attempt, one attempt for each training.
 
 An attempt is told apart by network, protocol, seed, number and lease. Its worker and its driver may
 both have left a row, and merging may leave the same row in two files.
@@ -23,11 +23,11 @@ LOST = frozenset({"crash", "memory", "node", "start", "driver"})  # error_type o
 
 @dataclass(kw_only=True)
 class Attempts:
-    """The rows of `cells` that count, one for each attempt.
+    """The rows of `trainings` that count, one for each attempt.
 
     Args:
         table: columns as asked for, and `NEEDED`; texts that repeat are dictionaries.
-        canonical_N: whether the row stands for its cell.
+        canonical_N: whether the row stands for its training.
         torn: rows that ended but whose epochs are lost: as if they had not been made.
         damaged: `folder/name` of every file that was left out -> why.
     """
@@ -51,12 +51,12 @@ def read_attempts(
         StoreError: a part is of a newer version.
     """
     wanted = needed(columns)
-    cells = read_all(storage, "cells", wanted)
-    table = joined(cells.tables, CELLS, wanted)
+    trainings = read_all(storage, "cells", wanted)
+    table = joined(trainings.tables, CELLS, wanted)
     if not (curves and needs_curve(table).any()):
-        return counted(table, None, owed=owed, damaged=cells.damaged)
+        return counted(table, None, owed=owed, damaged=trainings.damaged)
     epochs = read_all(storage, "epochs", IDENTITY)  # they are written before the row
-    damaged = cells.damaged | epochs.damaged
+    damaged = trainings.damaged | epochs.damaged
     return counted(table, epochs.tables, owed=owed, damaged=damaged)
 
 
@@ -80,7 +80,7 @@ def counted(
     """Which of the rows count.
 
     Args:
-        table: rows of `cells`, dictionaries for texts, with `NEEDED`.
+        table: rows of `trainings`, dictionaries for texts, with `NEEDED`.
         epochs: rows of `epochs` with `IDENTITY`; None to believe that they are there.
         owed: as for `read_attempts`.
     """
@@ -103,13 +103,13 @@ def counted(
 
 
 def standing(found: Attempts, columns: Sequence[str]) -> pa.Table:
-    """The row that stands for each cell, in plain types; `is_canonical` is true in all."""
+    """The row that stands for each training, in plain types; `is_canonical` is true in all."""
     table = found.table.append_column("is_canonical", pa.array(found.canonical_N))
     return plain(table.filter(pa.array(found.canonical_N)).select(list(columns)), CELLS)
 
 
 def curves_of(found: Attempts, tables: Sequence[pa.Table], columns: Sequence[str]) -> pa.Table:
-    """Rows of `epochs` of the attempts that stand for their cells, by cell and epoch.
+    """Rows of `epochs` of the attempts that stand for their trainings, by training and epoch.
 
     Args:
         tables: rows of `epochs` with `IDENTITY`, `epoch` and the columns.
@@ -132,13 +132,13 @@ def _as_preempted(table: pa.Table, torn_N: np.ndarray) -> pa.Table:
 
 
 def choose(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """For each row: whether it counts for its attempt, and whether for its cell too.
+    """For each row: whether it counts for its attempt, and whether for its training too.
 
     Of the rows of one attempt an end that counts comes first, then the worker's, then the
-    driver's. Of the attempts at one cell the first complete one stands, else the last that ended
-    for good, else the last.
+    driver's. Of the attempts at one training the first complete one stands, else the last that
+    ended for good, else the last.
     """
-    who_N, cell_N = *codes([table], IDENTITY), *codes([table], KEY)
+    who_N, training_N = *codes([table], IDENTITY), *codes([table], KEY)
     is_final_N = is_in(table["status"], FINAL)
     is_complete_N = is_in(table["status"], frozenset({"complete"}))
     rank_N = ranks(table)
@@ -149,7 +149,7 @@ def choose(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     turn_N = np.where(is_complete_N, attempt_N, -attempt_N)
     canonical_N = np.zeros(table.num_rows, bool)
     some = np.flatnonzero(kept_N)
-    order = (cell_N[some], tier_N[some], turn_N[some], _order_of(table["lease"])[some])
+    order = (training_N[some], tier_N[some], turn_N[some], _order_of(table["lease"])[some])
     canonical_N[some] = first(*order)
     return kept_N, canonical_N
 

@@ -17,7 +17,7 @@ from search.store.manifest import load_or_list
 from search.store.part import KEY
 from search.store.parts import codes, is_in
 from search.store.schema import STATUSES
-from search.store.status import own_of, planned_cells
+from search.store.status import own_of, planned_trainings
 from search.store.store import Store
 from search.study.ends import FAULTS, FINAL, OWN_FAULTS
 from search.study.study import Study
@@ -60,7 +60,7 @@ def check(store: Store) -> list[str]:
     broken += _torn(found.torn, standing)
     broken += _epochs(store, standing)
     if not store.storage.exists("lease.json"):
-        broken += _owed(standing, rows, study, planned_cells(study, extras, manifest))
+        broken += _owed(standing, rows, study, planned_trainings(study, extras, manifest))
     return broken
 
 
@@ -106,7 +106,9 @@ def _rule(rows: pa.Table, name: str, good_N: np.ndarray, rule: str) -> Iterator[
     bad = rows.filter(pa.array(~good_N))
     values = bad[name].to_pylist()
     pairs = zip(_ids(bad), values, strict=True)
-    yield from _few(f"{cell_id}: {name} must be {rule}, got {value}" for cell_id, value in pairs)
+    yield from _few(
+        f"{training_id}: {name} must be {rule}, got {value}" for training_id, value in pairs
+    )
 
 
 def _few(lines: Iterator[str]) -> Iterator[str]:
@@ -118,7 +120,7 @@ def _few(lines: Iterator[str]) -> Iterator[str]:
 
 
 def _torn(torn: pa.Table, standing: pa.Table) -> Iterator[str]:
-    """Rows without their epochs, unless the cell has ended again since."""
+    """Rows without their epochs, unless the training has ended again since."""
     ended = standing.filter(pa.array(is_in(standing["status"], FINAL)))
     torn_N, ended_N = codes([torn, ended], KEY)
     names = _ids(torn.filter(pa.array(~np.isin(torn_N, ended_N))))
@@ -126,38 +128,38 @@ def _torn(torn: pa.Table, standing: pa.Table) -> Iterator[str]:
 
 
 def _epochs(store: Store, rows: pa.Table) -> Iterator[str]:
-    """Epochs are 1, 2, 3, ... up to the cell's number, and the clock never goes back."""
+    """Epochs are 1, 2, 3, ... up to the training's number, and the clock never goes back."""
     table = store.epochs([*KEY, "epoch", "cum_s"])
     rows = rows.filter(pa.array(is_in(rows["status"], FINAL)))
-    cell_N, row_N = codes([table, rows], KEY)
+    training_N, row_N = codes([table, rows], KEY)
     epoch_N, cum_N = table["epoch"].to_numpy(), _floats(table, "cum_s")
-    same_N = cell_N[1:] == cell_N[:-1]
-    first_N = np.append(np.full(min(len(cell_N), 1), True), ~same_N)
+    same_N = training_N[1:] == training_N[:-1]
+    first_N = np.append(np.full(min(len(training_N), 1), True), ~same_N)
     wanted_N = np.where(first_N, 1, np.append(0, epoch_N[:-1])[: len(epoch_N)] + 1)
     names = _ids(table.filter(pa.array(epoch_N != wanted_N)))
     yield from _few(f"{name}: epochs must be contiguous from 1" for name in dict.fromkeys(names))
-    back_N = np.append(np.full(min(len(cell_N), 1), False), same_N & (np.diff(cum_N) < 0))
+    back_N = np.append(np.full(min(len(training_N), 1), False), same_N & (np.diff(cum_N) < 0))
     names = _ids(table.filter(pa.array(back_N)))
     yield from _few(f"{name}: cum_s must not decrease" for name in dict.fromkeys(names))
-    counts_N = np.bincount(cell_N, minlength=int(row_N.max(initial=0)) + 1)[row_N]
+    counts_N = np.bincount(training_N, minlength=int(row_N.max(initial=0)) + 1)[row_N]
     wrong_N = counts_N != _floats(rows, "epochs")
     bad = rows.filter(pa.array(wrong_N))
     triples = zip(_ids(bad), counts_N[wrong_N], bad["epochs"].to_pylist(), strict=True)
     yield from _few(
-        f"{cell_id}: epochs must be all there, got {there} of {claimed}"
-        for cell_id, there, claimed in triples
+        f"{training_id}: epochs must be all there, got {there} of {claimed}"
+        for training_id, there, claimed in triples
     )
 
 
 def _owed(standing: pa.Table, rows: pa.Table, study: Study, planned: int) -> Iterator[str]:
     """What a study at rest still owes."""
-    cell_N, fault_N = codes(
+    training_N, fault_N = codes(
         [standing, rows.filter(pa.array(is_in(rows["status"], OWN_FAULTS)))], KEY
     )
-    faults_N = np.bincount(fault_N, minlength=int(cell_N.max(initial=0)) + 1)[cell_N]
+    faults_N = np.bincount(fault_N, minlength=int(training_N.max(initial=0)) + 1)[training_N]
     ended = int((is_in(standing["status"], FINAL) | (faults_N >= study.max_attempts)).sum())
     if ended < planned:
-        yield f"a finished study has {planned} cells, got {ended}: stac resume"
+        yield f"a finished study has {planned} trainings, got {ended}: stac resume"
 
 
 def _ids(rows: pa.Table) -> list[str]:

@@ -1,4 +1,4 @@
-"""Checkpoints of a cell in the store: hashed, the last two kept, a torn one falls back."""
+"""Checkpoints of a training in the store: hashed, the last two kept, a torn one falls back."""
 
 from typing import Any
 
@@ -8,19 +8,19 @@ KEPT = 2
 
 
 class Checkpoints:
-    """The checkpoints of one cell, whichever attempt wrote them.
+    """The checkpoints of one training, whichever attempt wrote them.
 
     A file's name is `<number>-<attempt>-<milliseconds of that attempt>.pt`, so that what an
     attempt lost can be told without opening it.
 
     Args:
         storage: of the study.
-        cell_id: whose they are.
+        training_id: whose they are.
     """
 
-    def __init__(self, storage: Storage, cell_id: str) -> None:
+    def __init__(self, storage: Storage, training_id: str) -> None:
         self._storage = storage
-        self._folder = f"checkpoints/{cell_id}"
+        self._folder = f"checkpoints/{training_id}"
 
     def save(self, state: Any, *, attempt: int, spent_s: float) -> None:
         """Write one and remove all but the last two."""

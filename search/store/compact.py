@@ -38,10 +38,10 @@ def merge_all(store: Store) -> None:
     """Files of `BATCH` attempts each, no row twice, with `is_canonical` filled in."""
     merge_loose(store)
     _merge_epochs(store)
-    _merge_cells(store)
+    _merge_trainings(store)
 
 
-def _merge_cells(store: Store) -> None:
+def _merge_trainings(store: Store) -> None:
     """Rewrites files with rows that lack their mark or are elsewhere too, and small files."""
     keys = dict(_merged(store, "cells", COLUMNS))
     if not keys:

@@ -17,7 +17,7 @@ from stacnet.checkpoint import CheckpointError, prove
 NOTES = {
     "study.json": "write it again: stac search STUDY --out DIR, with the same study",
     "extras.json": "lost: added trials, promotions, warm starts, finalists",
-    "lease.json": "lost: which cells ran when the last driver ended, and what they cost",
+    "lease.json": "lost: which trainings ran when the last driver ended, and what they cost",
     "manifest.parquet": "made again",
     "map.parquet": "make it again: stac classrepsim DIR",
     "picks.json": "make it again: stac classrepsim DIR",
@@ -135,9 +135,10 @@ def _weights(store: Store) -> Iterator[Damage]:
 
 def _weight_names(store: Store) -> Iterator[str]:
     yield from (f"weights/{name}" for name in store.storage.names("weights"))
-    for cell_id in store.storage.names("checkpoints"):
+    for training_id in store.storage.names("checkpoints"):
         yield from (
-            f"checkpoints/{cell_id}/{n}" for n in store.storage.names(f"checkpoints/{cell_id}")
+            f"checkpoints/{training_id}/{n}"
+            for n in store.storage.names(f"checkpoints/{training_id}")
         )
 
 
@@ -147,4 +148,6 @@ def _damage(store: Store, name: str, rule: str) -> Damage:
 
 
 def _lost(folder: str) -> str:
-    return "its rows" if folder == "cells" else "its curves, and with them the rows of these cells"
+    return (
+        "its rows" if folder == "cells" else "its curves, and with them the rows of these trainings"
+    )

@@ -13,10 +13,10 @@ from search.store.part import KEY
 from search.store.sealed import unseal
 from search.store.storage import Storage
 from search.store.store import Store
-from search.study.cells import Cell
 from search.study.metrics import METRICS
 from search.study.space import Space
 from search.study.study import Sampled, Study
+from search.study.training import Training
 from stacnet.spec import AttentionSpec, NetworkSpec
 
 FILE = "extras.json"
@@ -37,7 +37,7 @@ class Extras:
 
     Args:
         trials: more networks for a sampled study.
-        promoted: cell ids of pruned cells that are trained to their end.
+        promoted: training ids of pruned trainings that are trained to their end.
         first: points that are tried before the sampler is asked.
         finalists: networks that get the study's fresh seeds.
     """
@@ -95,7 +95,7 @@ def with_more_trials(store: Store, *, trials: int, promote: int) -> Extras:
 
     Args:
         trials: more networks.
-        promote: how many of the best pruned cells to train to their end.
+        promote: how many of the best pruned trainings to train to their end.
 
     Raises:
         StudyError: the study is not sampled, or there is nothing to add.
@@ -105,7 +105,7 @@ def with_more_trials(store: Store, *, trials: int, promote: int) -> Extras:
         raise StudyError(f"only a sampled study can be extended, got {study.strategy.kind}")
     if trials < 0 or promote < 0 or trials + promote == 0:
         raise StudyError(f"an extension must add something, got {trials=} {promote=}")
-    table = store.cells([*KEY, "status", "val_acc_last"])
+    table = store.trainings([*KEY, "status", "val_acc_last"])
     pruned = [row for row in table.to_pylist() if row["status"] == "pruned"]
     pruned.sort(key=lambda row: -(row["val_acc_last"] or 0.0))
     best = ("-".join(str(row[name]) for name in KEY) for row in pruned[:promote])
@@ -133,22 +133,22 @@ def with_finalists(store: Store) -> Extras:
     return replace(extras, finalists=tuple(chosen.values()))
 
 
-def finalist_cells(study: Study, extras: Extras, manifest: Manifest | None) -> list[Cell]:
-    """The cells of the finalists, each network once with each fresh seed."""
+def finalist_trainings(study: Study, extras: Extras, manifest: Manifest | None) -> list[Training]:
+    """The trainings of the finalists, each network once with each fresh seed."""
     points = dict(zip(manifest.network_ids, manifest.points, strict=True)) if manifest else {}
-    cells: dict[tuple, Cell] = {}
+    trainings: dict[tuple, Training] = {}
     for one in extras.finalists:
         spec = NetworkSpec.from_dict(one.spec)
         for seed in study.finalists.seeds:
-            cell = Cell(
+            training = Training(
                 spec=spec,
                 protocol_id=study.protocol.protocol_id,
                 seed=seed,
                 point=points.get(spec.network_id),
                 suggested_by=f"finalist: {one.reason}",
             )
-            cells.setdefault(cell.key, cell)
-    return list(cells.values())
+            trainings.setdefault(training.key, training)
+    return list(trainings.values())
 
 
 def warm_points(text: str | bytes, space: Space, *, source: str) -> tuple[int, ...]:
@@ -190,8 +190,8 @@ def _picks(store: Store) -> dict[str, NetworkSpec]:
 
 def _best(store: Store, study: Study) -> list[NetworkSpec]:
     column = METRICS[study.objectives[0].metric]
-    table = store.cells(list(dict.fromkeys([*KEY, "status", column])))
+    table = store.trainings(list(dict.fromkeys([*KEY, "status", column])))
     names = [name for name, _ in ranking(table, study)[: study.finalists.top]]
-    rows = store.cells(["network_id", "spec_json"])
+    rows = store.trainings(["network_id", "spec_json"])
     specs = dict(zip(*(rows[name].to_pylist() for name in rows.column_names), strict=True))
     return [NetworkSpec.from_dict(json.loads(specs[name])) for name in names]

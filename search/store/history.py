@@ -1,4 +1,4 @@
-"""The attempts at each cell so far: what a run, a repair and an export begin with."""
+"""The attempts at each training so far: what a run, a repair and an export begin with."""
 
 import json
 from collections.abc import Iterable
@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from search.store.part import KEY
 from search.store.store import Store
-from search.study.cells import Cell, Key
 from search.study.ends import FINAL, OWN_FAULTS, End
 from search.study.study import Study
+from search.study.training import Key, Training
 from stacnet.spec import NetworkSpec
 
 COLUMNS = (*KEY, "attempt", "lease", "status", "order", "device_fraction", "is_canonical")
@@ -21,7 +21,7 @@ COLUMNS = (*KEY, "attempt", "lease", "status", "order", "device_fraction", "is_c
 
 @dataclass(kw_only=True)
 class Record:
-    """The attempts at one cell so far."""
+    """The attempts at one training so far."""
 
     attempts: int = 0
     own_faults: int = 0
@@ -35,7 +35,7 @@ class Record:
 
 
 class History:
-    """All attempts at cells of the study's protocol and seeds, by cell.
+    """All attempts at trainings of the study's protocol and seeds, by training.
 
     Args:
         table: every attempt that counts, with `COLUMNS`.
@@ -61,39 +61,39 @@ class History:
             self.attempts.add((key, attempt, lease or ""))
             self.orders = max(self.orders, (order or 0) + 1)
 
-    def promote(self, cell_ids: Iterable[str]) -> None:
-        """Pruned cells that shall be trained to their end."""
-        wanted = set(cell_ids)
+    def promote(self, training_ids: Iterable[str]) -> None:
+        """Pruned trainings that shall be trained to their end."""
+        wanted = set(training_ids)
         for key, record in self.records.items() if wanted else ():
             if record.status == "pruned" and "-".join(map(str, key)) in wanted:
                 record.status, record.is_promoted = None, True
 
     def final(self, max_attempts: int) -> set[Key]:
-        """Cells that need no further attempt."""
+        """Trainings that need no further attempt."""
         return {key for key, record in self.records.items() if record.is_final(max_attempts)}
 
 
 def read_history(store: Store, study: Study) -> History:
     """What the store holds now."""
-    return History(store.cells(COLUMNS, all_attempts=True, owed=True), study)
+    return History(store.trainings(COLUMNS, all_attempts=True, owed=True), study)
 
 
-def begun_cells(store: Store, history: History, *, max_attempts: int) -> list[Cell]:
-    """Cells with attempts that did not end for good, in the order of their first hand-out."""
+def begun_trainings(store: Store, history: History, *, max_attempts: int) -> list[Training]:
+    """Trainings with attempts that did not end for good, in the order of their first hand-out."""
     open_keys = {
         key for key, record in history.records.items() if not record.is_final(max_attempts)
     }
     if not open_keys:
         return []
-    table = store.cells([*KEY, "spec_json", "point", "suggested_by", "order"], owed=True)
+    table = store.trainings([*KEY, "spec_json", "point", "suggested_by", "order"], owed=True)
     table = table.filter(pc.field("network_id").isin(sorted({key[0] for key in open_keys})))
     rows = sorted(table.to_pylist(), key=lambda row: row["order"] or 0)
-    return [cell_of(row) for row in rows if tuple(row[name] for name in KEY) in open_keys]
+    return [training_of(row) for row in rows if tuple(row[name] for name in KEY) in open_keys]
 
 
-def cell_of(row: dict[str, Any]) -> Cell:
-    """The cell that a row of `cells` is about."""
-    return Cell(
+def training_of(row: dict[str, Any]) -> Training:
+    """The training that a row of `trainings` is about."""
+    return Training(
         spec=_spec(row["spec_json"]),
         protocol_id=row["protocol_id"],
         seed=row["seed"],

@@ -47,7 +47,7 @@ class Beat:
         number: of the heartbeat.
         beat_at: time of day of the heartbeat, for people.
         life_s: seconds since the driver took the lease, by its own clock.
-        running: cell id -> job.
+        running: training id -> job.
         previous: the driver it took over from, until what that one had begun is accounted for.
     """
 
@@ -71,7 +71,7 @@ def read_beat(storage: Storage) -> Beat | None:
 
 
 def _beat(plain: dict[str, Any]) -> Beat:
-    running = {cell: Running(**job) for cell, job in plain.pop("running").items()}
+    running = {training: Running(**job) for training, job in plain.pop("running").items()}
     previous = plain.pop("previous", None)
     return Beat(running=running, previous=previous and _beat(previous), **plain)
 
@@ -127,21 +127,21 @@ class Lease:
     def __exit__(self, *error: object) -> None:
         self.release()
 
-    def started(self, cell_id: str, job: str) -> None:
+    def started(self, training_id: str, job: str) -> None:
         """A worker has begun the job."""
         with self._lock:
-            self._running[cell_id] = Running(job=job, since_s=self.life_s)
+            self._running[training_id] = Running(job=job, since_s=self.life_s)
         self._news.set()
 
-    def ended(self, cell_id: str) -> None:
+    def ended(self, training_id: str) -> None:
         """The job has left the worker."""
         with self._lock:
-            self._running.pop(cell_id, None)
+            self._running.pop(training_id, None)
 
-    def held_s(self, cell_id: str) -> float:
+    def held_s(self, training_id: str) -> float:
         """Seconds that the worker has had the job; 0 if it was not begun."""
         with self._lock:
-            running = self._running.get(cell_id)
+            running = self._running.get(training_id)
         return self.life_s - running.since_s if running else 0.0
 
     @property

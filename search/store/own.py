@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 
 from search.store.manifest import Manifest
 from search.store.parts import is_in, texts
-from search.study.cells import Key
 from search.study.metrics import METRICS
 from search.study.study import Study
+from search.study.training import Key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Own:
     finalists: frozenset[tuple[str, int]]
 
     def mask(self, table: pa.Table) -> np.ndarray:
-        """Whether each row is the study's own; the table has the columns of a cell's key."""
+        """Whether each row is the study's own; the table has the columns of a training's key."""
         seed_N = table["seed"].to_numpy()
         is_own_N = np.isin(seed_N, self.seeds)
         if self.networks is not None:
@@ -47,7 +47,7 @@ def own(study: Study, manifest: Manifest | None, finalists: Iterable[Key]) -> Ow
     """What is this study's own.
 
     Args:
-        finalists: keys of the cells of its finalists.
+        finalists: keys of the trainings of its finalists.
     """
     return Own(
         protocol_id=study.protocol.protocol_id,
@@ -72,7 +72,7 @@ def ranking(table: pa.Table, study: Study) -> list[tuple[str, float]]:
     The fresh seeds of finalists are left out: they judge what was chosen here.
 
     Args:
-        table: rows of `cells` that stand for their cells: key, status, columns of the objectives.
+        table: rows that stand for their trainings: key, status, columns of the objectives.
     """
     names, mean_N = _means(table, study)
     sign = _sign(study)

@@ -1,4 +1,4 @@
-"""One part, a file of `cells` or `epochs`: its bytes, and what makes them one of ours.
+"""One part, a file of `trainings` or `epochs`: its bytes, and what makes them one of ours.
 
 A part is Parquet whose bytes fit the digest in its name (older ones have none), with the identity
 of every row and with the types of the schema.
@@ -39,7 +39,7 @@ class DamagedPartError(StoreError):
 
 
 def single(row: dict[str, Any]) -> bytes:
-    """The part of one row of `cells`."""
+    """The part of one row of `trainings`."""
     table = pa.Table.from_pylist([row], schema=CELLS)
     values = {
         name: (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column)[0].as_py()

@@ -10,14 +10,14 @@ import pyarrow as pa
 from search.store.attempts import Attempts, counted, curves_of, needed, standing
 from search.store.extras import Extras, read_extras
 from search.store.history import COLUMNS as HISTORY
-from search.store.history import History, begun_cells, cell_of
+from search.store.history import History, begun_trainings, training_of
 from search.store.part import IDENTITY, KEY
 from search.store.parts import Reading, codes, joined, plain, read_all
 from search.store.schema import CELLS
 from search.store.store import Store
-from search.study.cells import Cell, Key, Outcome
 from search.study.metrics import METRICS
 from search.study.study import Exhaustive, Study
+from search.study.training import Key, Outcome, Training
 
 # What a plan, a comparison, a replay and a report ask for.
 COLUMNS = (
@@ -35,7 +35,7 @@ class Past:
 
     Args:
         store: what is read when it is first asked for, and then kept.
-        columns: of `cells`, besides those that tell which rows count.
+        columns: of `trainings`, besides those that tell which rows count.
         curve: columns of `epochs`; None if no curve is asked for.
 
     Raises:
@@ -65,22 +65,24 @@ class Past:
         return counted(self._rows, self._epochs.tables, damaged=self._damaged)
 
     @cached_property
-    def cells(self) -> pa.Table:
-        """The row that stands for each cell."""
+    def trainings(self) -> pa.Table:
+        """The row that stands for each training."""
         return standing(self.attempts, self._columns)
 
     @cached_property
     def epochs(self) -> pa.Table:
-        """Key, epoch and curve of the attempts that stand for their cells, by cell and epoch."""
+        """Key, epoch and curve of the attempts that count, by training and epoch."""
         wanted = [*KEY, "epoch", *(self._curve or ())]
         return curves_of(self.attempts, self._epochs.tables, wanted)
 
     @cached_property
     def curves(self) -> dict[Key, list[float]]:
-        """Validation accuracy after each epoch, by cell."""
+        """Validation accuracy after each epoch, by training."""
         table = self.epochs
-        (cell_N,) = codes([table], KEY)
-        begins = np.flatnonzero(np.append(True, cell_N[1:] != cell_N[:-1])[: len(cell_N)])
+        (training_N,) = codes([table], KEY)
+        begins = np.flatnonzero(
+            np.append(True, training_N[1:] != training_N[:-1])[: len(training_N)]
+        )
         keys = zip(*(table[name].take(begins).to_pylist() for name in KEY), strict=True)
         pieces = np.split(table["val_acc"].to_numpy(), begins[1:])[: len(begins)]
         return {key: piece.tolist() for key, piece in zip(keys, pieces, strict=True)}
@@ -92,46 +94,46 @@ class Past:
 
     @cached_property
     def history(self) -> History:
-        """The attempts at each cell."""
+        """The attempts at each training."""
         table = self.owed.table.append_column("is_canonical", pa.array(self.owed.canonical_N))
         return History(plain(table.select(HISTORY), CELLS), self.study)
 
-    def begun(self) -> list[Cell]:
-        """Cells that an earlier run left unfinished."""
-        return begun_cells(self.store, self.history, max_attempts=self.study.max_attempts)
+    def begun(self) -> list[Training]:
+        """Trainings that an earlier run left unfinished."""
+        return begun_trainings(self.store, self.history, max_attempts=self.study.max_attempts)
 
-    def known(self, final: Set[Key]) -> list[tuple[Cell, Outcome | None]]:
-        """The stored cells in order of completion, without outcome those that are not final."""
+    def known(self, final: Set[Key]) -> list[tuple[Training, Outcome | None]]:
+        """The stored trainings in order of completion, without outcome those that are not final."""
         known = []
         for row in standing(self.owed, self._columns).sort_by("ended_at").to_pylist():
-            cell = cell_of(row)
+            training = training_of(row)
             values = {metric: row[column] for metric, column in METRICS.items()}
             outcome = Outcome(
                 status=row["status"],
                 values={metric: value for metric, value in values.items() if value is not None},
-                curve=tuple(self.curves.get(cell.key, ())),
+                curve=tuple(self.curves.get(training.key, ())),
             )
-            known.append((cell, outcome if cell.key in final else None))
+            known.append((training, outcome if training.key in final else None))
         return known
 
     @cached_property
-    def _cells(self) -> Reading:
+    def _trainings(self) -> Reading:
         return read_all(self.store.storage, "cells", needed(self._columns))
 
     @cached_property
     def _rows(self) -> pa.Table:
-        return joined(self._cells.tables, CELLS, needed(self._columns))
+        return joined(self._trainings.tables, CELLS, needed(self._columns))
 
     @cached_property
     def _epochs(self) -> Reading:
-        _ = self._cells  # first: an attempt writes its epochs before its row
+        _ = self._trainings  # first: an attempt writes its epochs before its row
         curve = [] if self._curve is None else ["epoch", *self._curve]
         columns = list(dict.fromkeys([*IDENTITY, *curve]))
         return read_all(self.store.storage, "epochs", columns)
 
     @cached_property
     def _damaged(self) -> dict[str, str]:
-        return self._cells.damaged | self._epochs.damaged
+        return self._trainings.damaged | self._epochs.damaged
 
 
 def past_of_run(store: Store) -> Past:

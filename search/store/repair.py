@@ -7,7 +7,7 @@ from search.errors import StoreError
 from search.store.damage import Damage, damages
 from search.store.lease import FILE as LEASE_FILE
 from search.store.lease import Lease
-from search.store.losses import account_for
+from search.store.lost import account_for
 from search.store.manifest import load_or_make
 from search.store.part import FOLDERS, DamagedPartError
 from search.store.parts import is_in, read_part
@@ -39,7 +39,7 @@ def repair(store: Store) -> Iterator[str]:
         yield from (_set_aside(store, one) for one in list(_of_other_protocols(store, study)))
         load_or_make(store.storage, study)
     owed = status(store).missing
-    yield f"owes {owed} cells: stac resume {store.address}" if owed else "owes nothing"
+    yield f"owes {owed} trainings: stac resume {store.address}" if owed else "owes nothing"
 
 
 def _free_lease(store: Store) -> Iterator[str]:

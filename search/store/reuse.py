@@ -1,4 +1,4 @@
-"""Finished cells of another store count in this one, when they were trained the same way."""
+"""Finished trainings of another store count in this one, when they were trained the same way."""
 
 from dataclasses import replace
 
@@ -10,14 +10,14 @@ from search.store.part import KEY
 from search.store.rows import study_and_space_id
 from search.store.schema import CELLS, EPOCHS
 from search.store.store import Store
-from search.study.cells import Key
 from search.study.study import Sampled, Study, first_difference
+from search.study.training import Key
 
 COSTLESS = ("wait_s", "wall_s", "device_s", "wasted_device_s")  # spent there, not here
 
 
 def check_source(source: Store, study: Study) -> None:
-    """Refuse cells that could not count here, before a study begins with them.
+    """Refuse trainings that could not count here, before a study begins with them.
 
     Raises:
         StudyError: the other store holds no study or one that trains in another way (the field is
@@ -27,7 +27,7 @@ def check_source(source: Store, study: Study) -> None:
     same = replace(other, protocol=study.protocol)
     difference = first_difference(other, same) or first_difference(same, other)
     if difference:
-        raise StudyError(f"reuse needs cells of the same protocol, got another {difference}")
+        raise StudyError(f"reuse needs trainings of the same protocol, got another {difference}")
     if study.space.size() > LARGEST and isinstance(study.strategy, Sampled):
         raise StudyError(
             f"reuse needs a space small enough to list, got {study.space.size()} points"
@@ -37,7 +37,7 @@ def check_source(source: Store, study: Study) -> None:
 def reuse(
     store: Store, source: Store, *, study: Study, manifest: Manifest | None, known: set[Key]
 ) -> int:
-    """Copy complete cells that this study wants and does not have; how many.
+    """Copy complete trainings that this study wants and does not have; how many.
 
     They are marked `suggested_by = reuse:<study>`, with the effort of this study, which is none.
     """
@@ -46,7 +46,7 @@ def reuse(
     study_id, space_id = study_and_space_id(study)
     points = dict(zip(manifest.network_ids, manifest.points, strict=True))
     rows = []
-    for row in source.cells().to_pylist():
+    for row in source.trainings().to_pylist():
         key = tuple(row[name] for name in KEY)
         wanted = (
             row["status"] == "complete"

@@ -1,4 +1,4 @@
-"""Rows of the store: what one attempt at a cell leaves behind."""
+"""Rows of the store: what one attempt at a training leaves behind."""
 
 import json
 import platform
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from search.store.schema import FOR_ALL_STAGES, MAX_STAGES, PER_STAGE
-from search.study.cells import Job
 from search.study.ends import End
 from search.study.study import Study
+from search.study.training import Job
 from stacnet.ids import short_hash
 from stacnet.protocol import EpochResult
 from stacnet.spec import NetworkSpec
@@ -36,8 +36,8 @@ class Effort:
     hostname: str | None = None
 
 
-def cell_row(job: Job, study: Study, *, status: End, effort: Effort, facts: Row) -> Row:
-    """One row of `cells`.
+def training_row(job: Job, study: Study, *, status: End, effort: Effort, facts: Row) -> Row:
+    """One row of `trainings`.
 
     Args:
         job: the attempt.
@@ -50,12 +50,12 @@ def cell_row(job: Job, study: Study, *, status: End, effort: Effort, facts: Row)
     identity = {
         "study_id": study_id,
         "space_id": space_id,
-        "network_id": job.cell.network_id,
-        "protocol_id": job.cell.protocol_id,
-        "seed": job.cell.seed,
+        "network_id": job.training.network_id,
+        "protocol_id": job.training.protocol_id,
+        "seed": job.training.seed,
         "attempt": job.attempt,
         "lease": job.lease or None,
-        "point": job.cell.point,
+        "point": job.training.point,
     }
     spent = {
         "wait_s": effort.wait_s,
@@ -68,22 +68,24 @@ def cell_row(job: Job, study: Study, *, status: End, effort: Effort, facts: Row)
         "hostname": effort.hostname,
     }
     origin = {
-        "suggested_by": job.cell.suggested_by,
+        "suggested_by": job.training.suggested_by,
         "order": job.order,
         "started_at": effort.started_at,
         "ended_at": effort.ended_at,
         "versions": versions(),
         "code_commit": code_commit(),
     }
-    return identity | network_columns(job.cell.spec) | {"status": status} | spent | origin | facts
+    return (
+        identity | network_columns(job.training.spec) | {"status": status} | spent | origin | facts
+    )
 
 
 def epoch_rows(job: Job, results: list[EpochResult]) -> list[Row]:
     """Rows of `epochs`, one for each finished epoch."""
     key = {
-        "network_id": job.cell.network_id,
-        "protocol_id": job.cell.protocol_id,
-        "seed": job.cell.seed,
+        "network_id": job.training.network_id,
+        "protocol_id": job.training.protocol_id,
+        "seed": job.training.seed,
         "attempt": job.attempt,
         "lease": job.lease or None,
     }

@@ -30,7 +30,10 @@ def _stage_columns() -> list[pa.Field]:
         columns += [
             _column(f"s{stage}_kind", pa.string(), f"{where}; null for none"),
             _column(
-                f"s{stage}_scale", pa.int32(), f"pooled map of the {where}", unit="cells per side"
+                f"s{stage}_scale",
+                pa.int32(),
+                f"pooled map of the {where}",
+                unit="cells per side",
             ),
             _column(f"s{stage}_kernel", pa.int32(), f"effective kernel, {where}", unit="cells"),
             _column(f"s{stage}_reduction", pa.int32(), f"channel reduction, {where}"),
@@ -44,7 +47,7 @@ _IDENTITY = [
     _column("network_id", pa.string(), "hash of the canonical network"),
     _column("protocol_id", pa.string(), "hash of the training recipe with its data"),
     _column("seed", pa.int64(), "of initialisation and data order"),
-    _column("attempt", pa.int32(), "number of the attempt at this cell, from 0"),
+    _column("attempt", pa.int32(), "number of the attempt at this training, from 0"),
     _column("lease", pa.string(), "driver under which the attempt was made; null in version 1"),
     _column("point", pa.int64(), "index of the network in the study's space; null if outside"),
 ]
@@ -52,7 +55,7 @@ _CANONICAL = [
     _column(
         "is_canonical",
         pa.bool_(),
-        "whether this row counts for its cell (the first complete attempt, else the last that "
+        "whether this row counts for its training (the first complete attempt, else the last that "
         "ended for good, else the last); null until parts are merged",
     )
 ]
@@ -105,8 +108,8 @@ _RESULT = [
     _column("test_acc_at_best_val", pa.float64(), "test accuracy at best_val_epoch", unit="share"),
 ]
 _EFFORT = [
-    _column("train_s", pa.float64(), "training, whole cell so far", unit="s"),
-    _column("eval_s", pa.float64(), "evaluation, whole cell so far", unit="s"),
+    _column("train_s", pa.float64(), "training, since its first attempt began", unit="s"),
+    _column("eval_s", pa.float64(), "evaluation, since its first attempt began", unit="s"),
     _column("wait_s", pa.float64(), "this attempt: set-up and data", unit="s"),
     _column("wall_s", pa.float64(), "this attempt, start to end", unit="s"),
     _column("device_s", pa.float64(), "this attempt: wall_s times device_fraction", unit="s"),
@@ -154,7 +157,7 @@ EPOCHS = pa.schema(
         _column("train_s", pa.float64(), "training in this epoch", unit="s"),
         _column("eval_s", pa.float64(), "evaluation after this epoch", unit="s"),
         _column("epoch_s", pa.float64(), "train_s plus eval_s", unit="s"),
-        _column("cum_s", pa.float64(), "since the start of the cell", unit="s"),
+        _column("cum_s", pa.float64(), "since the start of the training", unit="s"),
         _column("resumed", pa.bool_(), "whether a checkpoint was loaded during the epoch"),
     ],
     metadata={"schema_version": str(SCHEMA_VERSION), "table": "epochs"},

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from search.errors import StoreError
-from search.store.extras import Extras, extended, finalist_cells, read_extras
+from search.store.extras import Extras, extended, finalist_trainings, read_extras
 from search.store.lease import Beat, is_dead_here, read_beat
 from search.store.manifest import Manifest, load_or_list
 from search.store.own import Own, best_network, own
@@ -32,10 +32,10 @@ class Spending:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """Where a study stands. Cells are counted once, whatever their attempts.
+    """Where a study stands. Trainings are counted once, whatever their attempts.
 
     Args:
-        cells: planned, finalists included.
+        cells: trainings planned, finalists included (the word of older output).
         failed: given up, after too many faults of their own.
         running: in workers' hands now.
         missing: planned and neither ended nor running.
@@ -69,8 +69,8 @@ def status(store: Store, *, curves: bool = True) -> Status:
     """Read the store and the lease; files that are damaged or foreign are left out.
 
     Args:
-        curves: whether a cell must have its epochs to count. Without, half is read; what is lost
-            then shows in `stac status --check` and in the next run.
+        curves: whether a training must have its epochs to count. Without, half is read; what is
+            lost then shows in `stac status --check` and in the next run.
 
     Raises:
         StudyError: there is no study, or it is of a newer version.
@@ -87,7 +87,7 @@ def status(store: Store, *, curves: bool = True) -> Status:
     beat = _living(_beat(store))
     running = len(beat.running) if beat else 0
     counts = _counts(canonical, table, study)
-    planned = planned_cells(study, extras, manifest)
+    planned = planned_trainings(study, extras, manifest)
     missing = max(planned - sum(counts.values()) - running, 0)
     best_network_id, best = best_network(canonical, study) or (None, None)
     return Status(
@@ -109,7 +109,9 @@ def status(store: Store, *, curves: bool = True) -> Status:
 
 def own_of(study: Study, extras: Extras, manifest: Manifest | None) -> Own:
     """What is the study's own, finalists included."""
-    return own(study, manifest, (cell.key for cell in finalist_cells(study, extras, None)))
+    return own(
+        study, manifest, (training.key for training in finalist_trainings(study, extras, None))
+    )
 
 
 def _extras(store: Store) -> tuple[Extras, int]:
@@ -127,25 +129,25 @@ def _beat(store: Store) -> Beat | None:
         return None
 
 
-def planned_cells(study: Study, extras: Extras, manifest: Manifest | None) -> int:
-    """How many cells a study comes to, finalists included."""
+def planned_trainings(study: Study, extras: Extras, manifest: Manifest | None) -> int:
+    """How many trainings a study comes to, finalists included."""
     if isinstance(study.strategy, Exhaustive):
         networks = len(manifest) if manifest else study.space.size()
     else:
         trials = extended(study, extras).strategy.trials  # type: ignore[union-attr]
         networks = min(trials, len(manifest)) if manifest else trials
-    return networks * len(study.seeds) + len(finalist_cells(study, extras, None))
+    return networks * len(study.seeds) + len(finalist_trainings(study, extras, None))
 
 
 def _counts(canonical: pa.Table, table: pa.Table, study: Study) -> dict[str, int]:
-    """Cells that ended, by how, and those given up after too many faults of their own."""
+    """Trainings that ended, by how, and those given up after too many faults of their own."""
     states = canonical["status"]
-    cell_N, faulty_N = codes([canonical, table], KEY)
+    training_N, faulty_N = codes([canonical, table], KEY)
     faults_N = np.bincount(faulty_N[is_in(table["status"], OWN_FAULTS)])
     given_up_N = np.flatnonzero(faults_N >= study.max_attempts)
     is_open_N = ~is_in(states, FINAL)
     counts = {name: int(is_in(states, {name}).sum()) for name in sorted(FINAL)}
-    return counts | {"failed": int(np.isin(cell_N[is_open_N], given_up_N).sum())}
+    return counts | {"failed": int(np.isin(training_N[is_open_N], given_up_N).sum())}
 
 
 def _eta_s(canonical: pa.Table, *, running: int, missing: int) -> float | None:

@@ -16,9 +16,9 @@ from search.store.rows import code_facts
 from search.store.schema import CELLS, EPOCHS
 from search.store.sealed import file_name, stem_of, to_parquet
 from search.store.storage import Storage
-from search.study.cells import Job
 from search.study.ends import FINAL, End
 from search.study.study import Study, first_difference, study_from_json
+from search.study.training import Job
 
 STUDY_FILE = "study.json"
 CODE = "code"  # its field that is not the study's: commit and versions it began with
@@ -27,7 +27,7 @@ CODE = "code"  # its field that is not the study's: commit and versions it began
 class Store:
     """Reads and writes the folder of a study; any number of readers, workers and machines.
 
-    A finished attempt is one file in `epochs/` and then one in `cells/`, both named by cell,
+    A finished attempt is one file in `epochs/` and then one in `cells/`, both named by training,
     attempt, lease and a digest of their bytes: no file is ever replaced by another. Merged files
     hold many; a row that is in two files counts once.
 
@@ -86,19 +86,19 @@ class Store:
                 f"a study must not change once begun, got another {difference} in {self.address}"
             )
 
-    def cells(
+    def trainings(
         self,
         columns: Iterable[str] | None = None,
         *,
         all_attempts: bool = False,
         owed: bool = False,
     ) -> pa.Table:
-        """Rows of `cells`: by default the one that counts for each cell.
+        """Rows of `trainings`: by default the one that counts for each training.
 
         Args:
             columns: names to read; all by default.
             all_attempts: every attempt instead, with `is_canonical` filled in.
-            owed: with those whose curve is lost, as `preempted`: their cells are trained again.
+            owed: with those whose curve is lost, as `preempted`: their trainings are trained again.
 
         Raises:
             StoreError: a file is of a newer version.
@@ -116,7 +116,7 @@ class Store:
         return read_attempts(self.storage, list(columns), curves=curves)
 
     def epochs(self, columns: Iterable[str] | None = None) -> pa.Table:
-        """Rows of `epochs` of the attempts that count, by cell and epoch."""
+        """Rows of `epochs` of the attempts that count, by training and epoch."""
         wanted = list(columns) if columns is not None else EPOCHS.names
         found = self.attempts()
         needed = list(dict.fromkeys([*IDENTITY, "epoch", *wanted]))
@@ -152,15 +152,15 @@ class Store:
         return max(found, key=lambda status: status in FINAL, default=None)
 
     def write_merged(self, folder: Folder, table: pa.Table) -> str:
-        """Store many rows of `cells` or `epochs` as one file; its name."""
+        """Store many rows of `trainings` or `epochs` as one file; its name."""
         return self._write_part(folder, f"{MERGED}{uuid.uuid4().hex}", to_parquet(table))
 
     def loose(self, folder: str) -> list[str]:
-        """Names of the files of single attempts in `cells` or `epochs`."""
+        """Names of the files of single attempts in `trainings` or `epochs`."""
         return loose(self.storage, folder)
 
     def part_names(self, folder: str) -> list[str]:
-        """Names of all files in `cells` or `epochs`."""
+        """Names of all files in `trainings` or `epochs`."""
         return part_names(self.storage, folder)
 
     def read_part(self, folder: str, name: str, columns: list[str] | None = None) -> pa.Table:
@@ -179,19 +179,19 @@ class Store:
         self.storage.write(f"{folder}/{name}", data)
         return name
 
-    def write_weights(self, cell_id: str, data: bytes) -> None:
-        """Keep the weights of a cell (`stacnet.checkpoint.dumps` of the model's state)."""
-        self.storage.write(f"weights/{cell_id}.pt", data)
+    def write_weights(self, training_id: str, data: bytes) -> None:
+        """Keep the weights of a training (`stacnet.checkpoint.dumps` of the model's state)."""
+        self.storage.write(f"weights/{training_id}.pt", data)
 
-    def weights(self, cell_id: str) -> dict[str, Any] | None:
-        """State of the cell's model, or None if it was not kept.
+    def weights(self, training_id: str) -> dict[str, Any] | None:
+        """State of the training's model, or None if it was not kept.
 
         Raises:
             StoreError: the file is damaged.
         """
         from stacnet.checkpoint import CheckpointError, loads
 
-        name = f"weights/{cell_id}.pt"
+        name = f"weights/{training_id}.pt"
         try:
             return loads(self.storage.read(name)) if self.storage.exists(name) else None
         except CheckpointError as error:

@@ -1,4 +1,4 @@
-"""How an attempt at a cell can end, and what each end means for the cell: one table."""
+"""How an attempt at a training can end, and what each end means for the training: one table."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,9 +11,9 @@ class Meaning:
     """What follows from an end.
 
     Args:
-        is_final: the cell needs no further attempt, and no second of this one was wasted.
+        is_final: the training needs no further attempt, and no second of this one was wasted.
         is_fault: the network's training went wrong; its loss may be no number.
-        keeps_checkpoint: an attempt may go on from there (a pruned cell, once it is promoted).
+        keeps_checkpoint: an attempt may go on from there (a pruned training, once it is promoted).
     """
 
     is_final: bool = False
@@ -31,4 +31,4 @@ ENDS: dict[End, Meaning] = {
 }
 FINAL = frozenset(end for end, meaning in ENDS.items() if meaning.is_final)
 FAULTS = frozenset(end for end, meaning in ENDS.items() if meaning.is_fault)
-OWN_FAULTS = FAULTS - FINAL  # count against the cell, which is given up after `max_attempts`
+OWN_FAULTS = FAULTS - FINAL  # count against the training, which is given up after `max_attempts`

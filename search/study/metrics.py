@@ -10,7 +10,7 @@ class Measure(NamedTuple):
     """A metric.
 
     Args:
-        column: of `cells` that holds it.
+        column: of `trainings` that holds it.
         unit: of its values.
         direction: in which it gets better.
     """

@@ -13,9 +13,10 @@ from search.study.study_file import study_from_file
 from stacnet.protocol import Digits, Protocol, ScaleSignal
 from stacnet.spec import resnet
 
-# Seconds of one core that a cell of the named studies takes: measured on one core of an AMD EPYC,
-# 2026-11. A count of operations would not tell: networks this small wait for memory and calls.
-CELL_CORE_S = {
+# Seconds of one core that a training of the named studies takes: measured on one core of an AMD
+# EPYC, 2026-11. A count of operations would not tell: networks this small wait
+# for memory and calls.
+TRAINING_CORE_S = {
     "demo-patch": 6.0,
     "demo-wide": 10.0,
     "digits": 2.0,
@@ -75,7 +76,7 @@ def layouts(grid: int, *, kernels: tuple[int, ...]) -> Study:
 
 
 def demo_patch() -> Study:
-    """A net that sees less than one cell of the layout: attention helps (demo)."""
+    """A net that sees less than one training of the layout: attention helps (demo)."""
     return replace(layouts(4, kernels=(1, 1, 1)), name="demo-patch")
 
 

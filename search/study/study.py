@@ -143,7 +143,7 @@ class Study:
         finalists: who gets fresh seeds.
         primary_rule: the ClassRepSim rule that is judged, fixed before anyone looks.
         margin: accuracy difference (share) below which two networks count as equal (TOST).
-        max_attempts: how often a crashing cell is tried before it is given up.
+        max_attempts: how often a crashing training is tried before it is given up.
     """
 
     name: Name

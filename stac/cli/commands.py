@@ -48,7 +48,7 @@ class ClassRepSim:
     taps: str | None = None
     """modules of the network, such as layer1,layer2; by default the last of each map size"""
     scales: str | None = None
-    """cells per side at which the network's maps are read (1,2,4,8), and their native size"""
+    """trainings per side at which the network's maps are read (1,2,4,8), and their native size"""
     device: str | None = None
     """such as cpu or cuda; by default cpu for a study, a GPU if there is one for a network"""
     out: str | None = None
@@ -56,7 +56,7 @@ class ClassRepSim:
     images: int = 1000
     """probe images, from the validation split (of a folder: test); at least 4 of each class"""
     train: bool = False
-    """first train the vanilla network here, if the study has not: as a cell of the study"""
+    """first train the vanilla network here, if the study has not: as a training of the study"""
     json: bool = False
     """print JSON"""
 
@@ -101,7 +101,7 @@ class Replay:
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Train one network, as one cell of a store."""
+    """Train one network, as one training of a store."""
 
     network: NetworkFlags = field(default_factory=NetworkFlags)
     recipe: DataFlags = field(default_factory=DataFlags)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from search.drive.ray_session import lent_cpus
-from search.study.studies import CELL_CORE_S, named_studies
+from search.study.studies import TRAINING_CORE_S, named_studies
 from search.study.study import Sampled, Study
 from stac.cli.study_commands import Studies
 
@@ -27,7 +27,7 @@ def run(command: Studies) -> int:
         sizes = f"{fact['networks']}", f"{fact['cells']}", rough(fact["hours"])
         table.add_row(fact["study"], *sizes, fact["about"])
     Console().print(table)
-    print(f"A cell is one training; time is a rough one on {cores} cores here.")
+    print(f"The time is a rough one on {cores} cores here.")
     return 0
 
 
@@ -37,21 +37,21 @@ def rough(hours: float) -> str:
 
 
 def study_facts(make: Callable[[], Study], *, cores: int) -> dict[str, Any]:
-    """Size of a named study, and the hours it takes on so many cores of the kind in `CELL_CORE_S`.
+    """Size of a named study, and the hours it takes on so many cores as in `TRAINING_CORE_S`.
 
-    A cell has one core; the start of Ray and what follows a search is not in it.
+    A training has one core; the start of Ray and what follows a search is not in it.
     """
     study = make()
     networks = len(study.space.first_index)
     if isinstance(study.strategy, Sampled):
         networks = min(networks, study.strategy.trials)
-    cells = networks * len(study.seeds)
-    waves = -(-cells * study.resources.cpus // cores)
+    trainings = networks * len(study.seeds)
+    waves = -(-trainings * study.resources.cpus // cores)
     text = inspect.getdoc(getattr(make, "func", make)) or ""
     return {
         "study": study.name,
         "networks": networks,
-        "cells": cells,
-        "hours": waves * CELL_CORE_S[study.name] / 3600,
+        "cells": trainings,
+        "hours": waves * TRAINING_CORE_S[study.name] / 3600,
         "about": text.splitlines()[0],
     }

@@ -39,7 +39,7 @@ class Search(RunOptions):
     override: Overrides = ()
     """fields of the study, such as protocol.epochs=3; may be repeated"""
     reuse_from: str | None = None
-    """folder of another study whose finished cells count"""
+    """folder of another study whose finished trainings count"""
     warm_start: str | None = None
     """file of networks (such as picks.json) that a sampled study tries first"""
 
@@ -61,7 +61,7 @@ class Extend(RunOptions):
     trials: int = 0
     """how many more networks"""
     promote: int = 0
-    """how many of the best pruned cells go on to their last epoch"""
+    """how many of the best pruned trainings go on to their last epoch"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ class Finalists(RunOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """Cells complete, failed, running, missing; best so far; device seconds; ETA."""
+    """Trainings complete, failed, running, missing; best so far; device seconds; ETA."""
 
     folder: Folder
     """the study's folder"""

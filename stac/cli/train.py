@@ -1,4 +1,4 @@
-"""`stac train`: one network as a study of one cell, trained in this process, without Ray."""
+"""`stac train`: one network as a study of one training, trained in this process, without Ray."""
 
 import os
 from dataclasses import replace
@@ -10,13 +10,13 @@ from search.drive.plan import make_ledger, make_plan
 from search.drive.preflight import admitted
 from search.drive.ray_session import lent_cpus
 from search.store.lease import Lease
-from search.store.losses import account_for
+from search.store.lost import account_for
 from search.store.past import past_of_run
 from search.store.store import Store
-from search.study.cells import Job
 from search.study.ends import End
 from search.study.studies import override
 from search.study.study import Finalists, Resources, Study
+from search.study.training import Job
 from stac.cli.commands import Train
 from stac.cli.flag_values import assignments, data_spec, one_network_space
 from stac.cli.flags import NetworkFlags
@@ -31,7 +31,7 @@ def run(command: Train) -> int:
         ValueError: network, recipe and data do not fit, or the folder holds another study.
     """
     store = Store(command.out)
-    study = admitted(store, one_cell_study(command), address=None)
+    study = admitted(store, one_training_study(command), address=None)
     splits = load(study.protocol.data)
     with Lease(store.storage) as lease:
         store.begin(study)
@@ -40,7 +40,7 @@ def run(command: Train) -> int:
     return _tell(store, study, status)
 
 
-def one_cell_study(command: Train) -> Study:
+def one_training_study(command: Train) -> Study:
     """The study of the flags; what they leave open of the network's shape is the data's."""
     changes = {f"protocol.{n}": v for n, v in assignments(command.recipe.override).items()}
     protocol = Protocol(data=data_spec(command.recipe.data))
@@ -81,7 +81,7 @@ def _tell(store: Store, study: Study, status: End) -> int:
     curves = learning_curves(store.epochs(), {"network": network_id})
     if curves:
         store.storage.write("curve.png", to_bytes(draw_curves(curves), kind="png"))
-    row = store.cells().to_pylist()[0]
+    row = store.trainings().to_pylist()[0]
     if status == "complete":
         print(
             f"val acc {row['val_acc_last']:.4f}  test acc {row['test_acc_last']:.4f}  "

@@ -8,7 +8,7 @@ WIDTH = 80
 WORDS = {
     "study": "networks, a protocol, seeds, and the order in which they are tried",
     "protocol": "how each network is trained: the data it sees and the recipe",
-    "cell": "one training: one network with one seed",
+    "training": "one network, trained from one seed",
     "slot": "what one training holds while it runs: a core, or a share of a GPU",
     "vanilla": "the network without attention",
     "SE": "attention of Squeeze-and-Excitation: one gate value per channel",
@@ -21,13 +21,8 @@ WORDS = {
 }
 
 
-ONE_NETWORK = ("usage: stac cost", "usage: stac train", "usage: stac data")
-
-
 def explained(page: str) -> Iterator[str]:
     """A line for each word of the page that a newcomer may not know."""
-    if page.startswith(ONE_NETWORK):
-        return  # their cells are those of a pooled map
     indent = 2 + max(map(len, WORDS)) + 2
     for word, meaning in WORDS.items():
         stem = word.removesuffix("s")

@@ -77,7 +77,7 @@ class Splits:
 
 
 def load(data: DataSpec, *, folder: Path | None = None) -> Splits:
-    """The splits a data spec describes; the last few are kept, so that cells share them.
+    """The splits a data spec describes; the last few are kept, so that trainings share them.
 
     Args:
         folder: where prepared data lies; by default `$STACNET_DATA`, else `~/.cache/stacnet`.

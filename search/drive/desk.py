@@ -10,11 +10,11 @@ from search.drive.watcher import Watcher
 from search.errors import StudyError
 from search.sampling.pruner import Pruner
 from search.store.lease import Lease
-from search.store.losses import LOST_IN_A_ROW, Loss, stored_status, write_lost
+from search.store.lost import LOST_IN_A_ROW, Loss, stored_status, write_lost
 from search.store.store import Store
-from search.study.cells import Job
 from search.study.ends import End
 from search.study.study import Study
+from search.study.training import Job
 
 SLICE_S = 5.0  # how long a worker trains between two reports, and a stop waits at most
 REPORTS_PER_S = 100  # Tune's loop can take about 250 here: with many slots, slices are longer
@@ -56,7 +56,7 @@ class Desk:
         """Whether there is something to train.
 
         Raises:
-            StudyError: the search waits for a cell that nobody trains.
+            StudyError: the search waits for a training that nobody trains.
         """
         return not self.ledger.is_done()
 
@@ -92,7 +92,7 @@ class Desk:
             self.lost_in_a_row = 0
             self._returned(name, report["status"], report)
             return self._hand(name, self._next(self.shares[name])) or "stop"
-        if job.prunable and self.pruner.should_stop(job.cell.cell_id, report["curve"]):
+        if job.prunable and self.pruner.should_stop(job.training.training_id, report["curve"]):
             return "pruned"
         return "go on"
 
@@ -114,7 +114,7 @@ class Desk:
             return
         status = stored_status(job, self.store)
         if status is None:
-            status, wall_s = loss.status, self.lease.held_s(job.cell.cell_id)
+            status, wall_s = loss.status, self.lease.held_s(job.training.training_id)
             write_lost(job, study=self.study, store=self.store, loss=loss, wall_s=wall_s)
         self._returned(name, status, {})
 
@@ -147,7 +147,7 @@ class Desk:
         """After Tune's end: jobs that were cut short but left their row are off the lease."""
         for job in self.jobs.values():
             if stored_status(job, self.store):
-                self.lease.ended(job.cell.cell_id)
+                self.lease.ended(job.training.training_id)
 
     def stop(self, reason: str, trouble: StudyError | None = None) -> None:
         """Hand out nothing more, and end when the workers have written their checkpoints."""
@@ -171,7 +171,7 @@ class Desk:
     def _hand(self, name: str, job: Job | None) -> Job | None:
         if job is not None:
             self.jobs[name] = job
-            self.lease.started(job.cell.cell_id, job.to_json())
+            self.lease.started(job.training.training_id, job.to_json())
             for watcher in self.watchers:
                 watcher.began(job)
         return job
@@ -179,7 +179,7 @@ class Desk:
     def _returned(self, name: str, status: End, report: dict[str, Any]) -> None:
         job = self.jobs.pop(name)
         self.ended += 1
-        self.lease.ended(job.cell.cell_id)
+        self.lease.ended(job.training.training_id)
         self.ledger.returned(job, status=status, report=report)
         for watcher in self.watchers:
             watcher.ended(job, status, report)

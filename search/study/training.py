@@ -1,4 +1,4 @@
-"""A cell, the unit of work: one network, one protocol, one seed; a job is an attempt at a cell."""
+"""A training, the unit of work: one network, one protocol, one seed; a job is an attempt at it."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Key = tuple[str, str, int]  # network, protocol, seed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class Training:
     """One network, trained in one way from one seed.
 
     Args:
@@ -39,17 +39,17 @@ class Cell:
         return (self.network_id, self.protocol_id, self.seed)
 
     @property
-    def cell_id(self) -> str:
+    def training_id(self) -> str:
         """The key as one word; names parts, checkpoints and weights."""
         return f"{self.network_id}-{self.protocol_id}-{self.seed}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One attempt at a cell, as a driver hands it to a worker.
+    """One attempt at a training, as a driver hands it to a worker.
 
     Args:
-        cell: what to train.
+        training: what to train.
         attempt: number of this attempt, from 0.
         order: how many jobs the study handed out before.
         gpus: share of a GPU, raised after an out-of-memory.
@@ -57,7 +57,7 @@ class Job:
         lease: owner of the lease under which it was handed out; empty in older stores.
     """
 
-    cell: Cell
+    training: Training
     attempt: int
     order: int
     gpus: float
@@ -67,26 +67,30 @@ class Job:
     @property
     def part(self) -> str:
         """Name of the attempt's files, without ending: no two drivers ever write the same one."""
-        return f"{self.cell.cell_id}-{self.attempt}" + (f"-{self.lease}" if self.lease else "")
+        return f"{self.training.training_id}-{self.attempt}" + (
+            f"-{self.lease}" if self.lease else ""
+        )
 
     def to_json(self) -> str:
         """Plain text for the way to the worker."""
-        plain = {key: value for key, value in vars(self).items() if key != "cell"}
-        cell = vars(self.cell) | {"spec": self.cell.spec.to_dict()}
-        return json.dumps(plain | {"cell": {k: v for k, v in cell.items() if k != "network_id"}})
+        plain = {key: value for key, value in vars(self).items() if key != "training"}
+        training = vars(self.training) | {"spec": self.training.spec.to_dict()}
+        return json.dumps(
+            plain | {"training": {k: v for k, v in training.items() if k != "network_id"}}
+        )
 
     @classmethod
     def from_json(cls, text: str) -> "Job":
         """Inverse of `to_json`."""
         plain = json.loads(text)
-        cell = plain.pop("cell")
-        spec = NetworkSpec.from_dict(cell.pop("spec"))
-        return cls(cell=Cell(spec=spec, **cell), **plain)
+        training = plain.pop("training")
+        spec = NetworkSpec.from_dict(training.pop("spec"))
+        return cls(training=Training(spec=spec, **training), **plain)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a cell ended, as far as a strategy wants to know.
+    """How a training ended, as far as a strategy wants to know.
 
     Args:
         status: of its last attempt.

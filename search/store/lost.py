@@ -8,11 +8,11 @@ from typing import Literal
 from search.store.checkpoints import Checkpoints
 from search.store.history import read_history
 from search.store.lease import Beat, Lease
-from search.store.rows import Effort, Row, cell_row, now
+from search.store.rows import Effort, Row, now, training_row
 from search.store.store import Store
-from search.study.cells import Job
 from search.study.ends import End
 from search.study.study import Study
+from search.study.training import Job
 
 Cause = Literal["crash", "memory", "node", "start", "driver"]
 STATUS_OF: dict[Cause, End] = {
@@ -42,7 +42,7 @@ class Loss:
 
     @property
     def status(self) -> End:
-        """A crash counts against the cell; what befell the machine under it does not."""
+        """A crash counts against the training; what befell the machine under it does not."""
         return STATUS_OF[self.cause]
 
 
@@ -55,7 +55,7 @@ def write_lost(
     wall_s: float,
 ) -> None:
     """Store the row of an attempt that can no longer do it; what no checkpoint saved is wasted."""
-    saved_s = Checkpoints(store.storage, job.cell.cell_id).spent_s(job.attempt)
+    saved_s = Checkpoints(store.storage, job.training.training_id).spent_s(job.attempt)
     ended = loss.ended or now()
     effort = Effort(
         started_at=ended - timedelta(seconds=wall_s),
@@ -65,7 +65,7 @@ def write_lost(
         fraction=job.gpus or float(study.resources.cpus),
     )
     facts: Row = {"error_type": loss.cause, "error_text": loss.text[:500]}
-    row = cell_row(job, study, status=loss.status, effort=effort, facts=facts)
+    row = training_row(job, study, status=loss.status, effort=effort, facts=facts)
     store.write_attempt(job, row, [], lost=True)
 
 
@@ -79,7 +79,7 @@ def account_for(lease: Lease, *, study: Study, store: Store) -> None:
     lost = list(_lost(lease.previous))
     known = read_history(store, study).attempts if lost else set()
     for beat, job, wall_s in lost:
-        if (job.cell.key, job.attempt, job.lease) not in known:
+        if (job.training.key, job.attempt, job.lease) not in known:
             loss = Loss(
                 cause="driver",
                 text=f"driver on {beat.hostname}, pid {beat.pid}",

@@ -1,4 +1,4 @@
-"""A slot of Ray Tune: an actor that trains one cell after the other."""
+"""A slot of Ray Tune: an actor that trains one training after the other."""
 
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -7,16 +7,16 @@ from ray import tune
 
 from search.errors import StudyError
 from search.store.store import Store
-from search.study.cells import Job
 from search.study.ends import End
 from search.study.study import Study
+from search.study.training import Job
 
 if TYPE_CHECKING:  # they import torch, which the driver does not need
-    from search.drive.cellrun import CellRun, TrainerLike
+    from search.drive.attempt import Attempt, TrainerLike
 
 
-class CellTrainable(tune.Trainable):
-    """Trains the cells that it is given, one after the other; rows are written here.
+class Slot(tune.Trainable):
+    """Trains the trainings that it is given, one after the other; rows are written here.
 
     A subclass may give another training run with `make_trainer`.
     """
@@ -28,19 +28,19 @@ class CellTrainable(tune.Trainable):
         return tune.PlacementGroupFactory([needs])
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Wait for the first cell."""
+        """Wait for the first training."""
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Wait for the next one, perhaps of another study."""
         self._store_address = new_config["store"]
         self._job_text: str | None = None
-        self._run: CellRun | None = None
+        self._run: Attempt | None = None
         self._trouble: StudyError | None = None
         return True
 
     def take(self, job: str, slice_s: float) -> None:
-        """The next cell, and how long to train between two reports.
+        """The next training, and how long to train between two reports.
 
         It is opened in `step`, where an error is heard.
         """
@@ -52,8 +52,8 @@ class CellTrainable(tune.Trainable):
             raise self._trouble
         return self._current().advance(self._slice_s) if self._job_text else {}
 
-    def stop_cell(self, status: End) -> None:
-        """End the cell as `pruned` or `preempted`; the next step reports it."""
+    def stop_training(self, status: End) -> None:
+        """End the training as `pruned` or `preempted`; the next step reports it."""
         try:
             if self._job_text:
                 self._current().stop(status)
@@ -61,26 +61,26 @@ class CellTrainable(tune.Trainable):
             self._trouble = error
 
     def make_trainer(self, job: Job, study: Study) -> "TrainerLike":
-        """The training run of a cell."""
+        """The training run of a training."""
         from stacnet.data.images import load
         from stacnet.train import Trainer
 
         return Trainer(
-            job.cell.spec,
+            job.training.spec,
             study.protocol,
             load(study.protocol.data),
-            seed=job.cell.seed,
+            seed=job.training.seed,
             device="cuda" if job.gpus else "cpu",
             threads=study.resources.cpus,
         )
 
     def cleanup(self) -> None:
-        """The actor is about to go: an unfinished cell keeps its checkpoint."""
+        """The actor is about to go: an unfinished training keeps its checkpoint."""
         if self._run is not None:
-            self.stop_cell("preempted")
+            self.stop_training("preempted")
 
-    def _current(self) -> "CellRun":
-        from search.drive.cellrun import CellRun
+    def _current(self) -> "Attempt":
+        from search.drive.attempt import Attempt
         from search.drive.machine import cap_gpu_memory
 
         if self._run is None:
@@ -88,7 +88,7 @@ class CellTrainable(tune.Trainable):
             job = Job.from_json(self._job_text)
             store, study = _opened(self._store_address)
             cap_gpu_memory(job.gpus)
-            self._run = CellRun(
+            self._run = Attempt(
                 job, store=store, study=study, make_trainer=lambda: self.make_trainer(job, study)
             )
         return self._run

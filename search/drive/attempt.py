@@ -1,4 +1,4 @@
-"""One attempt at a cell: trains in slices, writes checkpoints, and leaves one row."""
+"""One attempt at a training: trains in slices, writes checkpoints, and leaves one row."""
 
 import time
 import traceback
@@ -12,12 +12,12 @@ from search.drive.machine import PeakMemory, device_name, hostname
 from search.errors import StudyError
 from search.store.checkpoints import Checkpoints
 from search.store.lease import assert_held
-from search.store.rows import Effort, Row, cell_row, epoch_rows, now
+from search.store.rows import Effort, Row, epoch_rows, now, training_row
 from search.store.store import Store
-from search.study.cells import Job
 from search.study.ends import ENDS, End
 from search.study.metrics import METRICS
 from search.study.study import Study
+from search.study.training import Job
 from stacnet.checkpoint import dumps
 from stacnet.cost import price
 from stacnet.latency import latency
@@ -43,8 +43,8 @@ class TrainerLike(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
-class CellRun:
-    """An attempt at a cell, in the process that trains it.
+class Attempt:
+    """An attempt at a training, in the process that trains it.
 
     Whatever goes wrong with the network becomes a row; what is wrong with the study is raised.
     Before it begins and before it writes, it looks whether the study is still driven by the one
@@ -62,7 +62,7 @@ class CellRun:
         self.job = job
         self.status: End | None = None
         self._store, self._study, self._make_trainer = store, study, make_trainer
-        self._checkpoints = Checkpoints(store.storage, job.cell.cell_id)
+        self._checkpoints = Checkpoints(store.storage, job.training.training_id)
         self._started_at, self._begin = now(), time.monotonic()
         self._has_raised = False
         self._saved_s = 0.0
@@ -82,7 +82,7 @@ class CellRun:
 
         Raises:
             StudyError: the store cannot be written, the lease is another driver's, or network
-                and data do not fit, which would be so for every cell.
+                and data do not fit, which would be so for every training.
         """
         try:
             self._advance(slice_s)
@@ -178,9 +178,9 @@ class CellRun:
         self._assert_driven()
         if status == "complete" and self._keeps_weights and self._trainer:
             weights = dumps(self._trainer.evaluated_model.state_dict())
-            self._store.write_weights(self.job.cell.cell_id, weights)
+            self._store.write_weights(self.job.training.training_id, weights)
         effort = self._effort(wasted=not ENDS[status].is_final)
-        row = cell_row(self.job, self._study, status=status, effort=effort, facts=facts)
+        row = training_row(self.job, self._study, status=status, effort=effort, facts=facts)
         self._store.write_attempt(self.job, row, epoch_rows(self.job, self._results))
         if not ENDS[status].keeps_checkpoint:
             self._checkpoints.clear()
@@ -188,15 +188,17 @@ class CellRun:
 
     @property
     def _keeps_weights(self) -> bool:
-        cell = self.job.cell
-        return cell.spec == cell.spec.vanilla or cell.suggested_by.startswith("finalist")
+        training = self.job.training
+        return training.spec == training.spec.vanilla or training.suggested_by.startswith(
+            "finalist"
+        )
 
     def _static(self) -> Row:
-        counted = price(self.job.cell.spec)
+        counted = price(self.job.training.spec)
         columns: Row = {name: getattr(counted, name) for name in STATIC}
         if any(objective.metric == "latency_s" for objective in self._study.objectives):
             device = "cuda" if self.job.gpus else "cpu"
-            columns["latency_s"] = latency(self.job.cell.spec, device=device).image_s
+            columns["latency_s"] = latency(self.job.training.spec, device=device).image_s
         return columns
 
     def _result_columns(self, status: End) -> Row:
