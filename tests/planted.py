@@ -38,7 +38,7 @@ def planted_accuracy(among: Candidates) -> np.ndarray:
     return 0.4 + 0.2 * (among.cells_NT[:, 1:] >= 4).sum(1)
 
 
-def cells_table(
+def trainings_table(
     study: Study, accuracy_NS: np.ndarray, *, rows: slice = slice(None), noise_seed: int = 0
 ) -> pa.Table:
     """A complete table for these accuracies (N, S), seeds in the study's order."""
@@ -78,8 +78,8 @@ def cells_table(
     return pa.Table.from_pylist(made[rows], schema=CELLS)
 
 
-def epochs_table(cells: pa.Table) -> pa.Table:
-    """Curves that rise to each cell's accuracy."""
+def epochs_table(trainings: pa.Table) -> pa.Table:
+    """Curves that rise to each training's accuracy."""
     made = [
         {name: row[name] for name in ("network_id", "protocol_id", "seed", "attempt")}
         | {
@@ -91,25 +91,25 @@ def epochs_table(cells: pa.Table) -> pa.Table:
             "cum_s": 3.0 * epoch,
             "epoch_s": 3.0,
         }
-        for row in cells.to_pylist()
+        for row in trainings.to_pylist()
         for epoch in range(1, EPOCHS_RUN + 1)
     ]
     return pa.Table.from_pylist(made, schema=EPOCHS)
 
 
 def planted_store(folder: str, study: Study, *, share: float = 1.0, sd: float = 0.003) -> Store:
-    """A store with `share` of the cells, and weights of (untrained) vanilla networks."""
+    """A store with `share` of the trainings, and weights of (untrained) vanilla networks."""
     store = Store(folder)
     store.begin(study)
     among = candidates(study.space)
     rng = np.random.default_rng(0)
     noise_NS = rng.normal(0, sd, (len(among), len(study.seeds)))
-    cells = cells_table(study, planted_accuracy(among)[:, None] + noise_NS)
-    cells = cells.slice(0, max(1, round(share * cells.num_rows)))
-    store.write_merged("cells", cells)
-    store.write_merged("epochs", epochs_table(cells))
+    trainings = trainings_table(study, planted_accuracy(among)[:, None] + noise_NS)
+    trainings = trainings.slice(0, max(1, round(share * trainings.num_rows)))
+    store.write_merged("cells", trainings)
+    store.write_merged("epochs", epochs_table(trainings))
     vanilla = study.space.base
     for seed in study.seeds:
-        cell_id = f"{vanilla.network_id}-{study.protocol.protocol_id}-{seed}"
-        store.write_weights(cell_id, dumps(build(vanilla, seed=seed).state_dict()))
+        training_id = f"{vanilla.network_id}-{study.protocol.protocol_id}-{seed}"
+        store.write_weights(training_id, dumps(build(vanilla, seed=seed).state_dict()))
     return store

@@ -158,7 +158,7 @@ def test_the_version_names_the_commit(stac: Stac) -> None:
 
 
 def test_a_help_page_explains_its_words_where_they_come_first(stac: Stac) -> None:
-    assert "training       one network, trained from one seed" in stac("search", "--help").stdout
+    assert "training   one network, trained from one seed" in stac("search", "--help").stdout
     assert "headroom" not in stac("search", "--help").stdout
     assert "picks      the networks that the rules choose" in stac("compare", "--help").stdout
 

@@ -88,11 +88,10 @@ def test_the_best_is_the_least_where_less_is_better() -> None:
 def test_what_will_happen_is_told_in_numbers() -> None:
     text = opening(STUDY, total=82, fresh=10, ended=3, address="/out")
     assert text == (
-        "planted: 36 networks x 2 seeds + 10 of finalists = 82 trainings "
-        "(a training is one training), 3 done; results in /out"
+        "planted: 36 networks x 2 seeds + 10 of finalists = 82 trainings, 3 done; results in /out"
     )
     one = replace(STUDY, seeds=(0,))
-    assert "1 network x 1 seed = 1 training " in opening(
+    assert "1 network x 1 seed = 1 training, " in opening(
         one, total=1, fresh=0, ended=0, address="x"
     )
 

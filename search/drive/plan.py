@@ -10,13 +10,21 @@ from search.store.manifest import Manifest, load_or_make
 from search.store.past import Past
 from search.store.status import planned_trainings
 from search.study.study import Exhaustive, Sampled, Study
+from search.study.training import Training
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A strategy, and how many trainings it comes to."""
+    """What is to be trained.
+
+    Args:
+        strategy: says which training is next.
+        begun: trainings that an earlier run left unfinished; they come first.
+        total: how many trainings it comes to, with those that ended before.
+    """
 
     strategy: Strategy
+    begun: list[Training]
     total: int
 
 
@@ -28,12 +36,13 @@ def make_plan(past: Past) -> Plan:
     fresh = [training for training in finalists if training.key not in past.history.records]
     main = _main_strategy(past, extended(study, extras), manifest)
     total = planned_trainings(study, extras, manifest)
-    return Plan(strategy=Chain([main, Listed(fresh, number=len(fresh))]), total=total)
+    chain = Chain([main, Listed(fresh, number=len(fresh))])
+    return Plan(strategy=chain, begun=past.begun(), total=total)
 
 
 def make_ledger(past: Past, plan: Plan, *, lease: str) -> Ledger:
     """Who hands out what the plan wants, after what was begun; jobs carry the lease's owner."""
-    return Ledger(past.study, plan.strategy, history=past.history, begun=past.begun(), lease=lease)
+    return Ledger(past.study, plan.strategy, history=past.history, begun=plan.begun, lease=lease)
 
 
 def _main_strategy(past: Past, study: Study, manifest: Manifest | None) -> Strategy:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+import rich.progress
 from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -141,6 +142,30 @@ class Progress(Watcher):
         bar = ProgressBar(total=self._tally.total, completed=self._tally.ended, width=12)
         table.add_row(bar, self._tally.sentence())
         return table
+
+
+class EpochBar(Watcher):
+    """Shows the epochs of a run that is one training."""
+
+    def __init__(self, epochs: int) -> None:
+        columns = (
+            *rich.progress.Progress.get_default_columns(),
+            rich.progress.TimeElapsedColumn(),
+            rich.progress.TextColumn("{task.fields[last]}"),
+        )
+        self._bar = rich.progress.Progress(*columns, console=Console(file=sys.stderr))
+        self._task = self._bar.add_task("epochs", total=epochs, last="")
+        self._bar.start()
+
+    def reported(self, job: Job, epochs: list[dict[str, Any]]) -> None:
+        """Epochs that were finished."""
+        last = epochs[-1]
+        text = f"val acc {last['val_acc']:.4f}"
+        self._bar.update(self._task, completed=last["epoch"], last=text)
+
+    def close(self) -> None:
+        """The run is over."""
+        self._bar.stop()
 
 
 def duration(seconds: float | None) -> str:

@@ -61,9 +61,9 @@ class Scaling:
 def flip_crop(x_BCHW: Tensor, *, flip: bool, padding: int, rng: np.random.Generator) -> Tensor:
     """Mirror half of the images; shift each by up to `padding` pixels with reflected borders."""
     num, channels, height, width = x_BCHW.shape
-    shift_B2 = rng.integers(-padding, padding + 1, size=(num, 2, 1))
-    row_BH = _reflect(np.arange(height) + shift_B2[:, 0], height)
-    column_BW = _reflect(np.arange(width) + shift_B2[:, 1], width)
+    shift_B21 = rng.integers(-padding, padding + 1, size=(num, 2, 1))
+    row_BH = _reflect(np.arange(height) + shift_B21[:, 0], height)
+    column_BW = _reflect(np.arange(width) + shift_B21[:, 1], width)
     if flip:
         mirrored_B1 = rng.random((num, 1)) < 0.5
         column_BW = np.where(mirrored_B1, column_BW[:, ::-1], column_BW)
