@@ -1,7 +1,7 @@
 """Names that carry a shape are held to it while a test runs: `x_BCHW` has four dimensions.
 
-Each letter of the suffix is a dimension and has one size within a call; a digit is its size. No
-annotation says it a second time, so that nothing has to be kept equal, or installed by a user.
+Each letter of the suffix is a dimension, with one size among the arguments of a call; a digit is
+its size. No annotation says it a second time, to be kept equal, or needs a package at run time.
 """
 
 import re
@@ -17,20 +17,25 @@ WHERE = tuple(str(ROOT / package) for package in ("stacnet/", "analysis/", "sear
 SUFFIX = re.compile(r"_([A-Z][A-Za-z0-9]*)$")
 
 
-def broken(names: dict[str, Any]) -> str:
-    """What is wrong with the shapes of a call's variables; empty if nothing is."""
+def broken(names: dict[str, Any], *, letters: bool) -> str:
+    """What is wrong with the shapes of a call's variables; empty if nothing is.
+
+    Args:
+        letters: whether one letter is one size; variables may be filtered, so it is for arguments.
+    """
     sizes: dict[str, tuple[int, str]] = {}
     for name, value in names.items():
         suffix, shape = SUFFIX.search(name), getattr(value, "shape", None)
         if suffix is None or not isinstance(shape, tuple):
             continue
-        letters = suffix[1]
-        if len(shape) != len(letters):
-            return f"{name} must have {len(letters)} dimensions, got {tuple(shape)}"
-        for letter, size in zip(letters, shape, strict=True):
-            wanted, other = sizes.setdefault(letter, (size, name))
+        if len(shape) != len(suffix[1]):
+            return f"{name} must have {len(suffix[1])} dimensions, got {tuple(shape)}"
+        for letter, size in zip(suffix[1], shape, strict=True):
+            wanted, other = (size, name)
             if letter.isdigit():
                 wanted, other = int(letter), "its name"
+            elif letters:
+                wanted, other = sizes.setdefault(letter, (size, name))
             if size != wanted:
                 return f"{letter} of {name} must be {wanted} as in {other}, got {tuple(shape)}"
     return ""
@@ -38,20 +43,25 @@ def broken(names: dict[str, Any]) -> str:
 
 @contextmanager
 def checked_shapes() -> Iterator[list[str]]:
-    """Look at every call of ours that returns in the body; the faults, in order."""
+    """Look at every call of ours in the body that does not raise; the faults, in order."""
     faults: list[str] = []
 
-    def at_return(frame: FrameType, event: str, _: Any) -> Any:
-        if event == "return" and (rule := broken(frame.f_locals)):
-            code = frame.f_code
-            faults.append(f"{Path(code.co_filename).relative_to(ROOT)}: {code.co_qualname}: {rule}")
-        return at_return
-
     def at_call(frame: FrameType, event: str, _: Any) -> Any:
-        if not frame.f_code.co_filename.startswith(WHERE):
+        code = frame.f_code
+        if not code.co_filename.startswith(WHERE):
             return None
         frame.f_trace_lines = False
-        return at_return
+        given = broken(frame.f_locals, letters=True)
+
+        def at_end(frame: FrameType, event: str, _: Any) -> Any:
+            if event == "exception":  # a wrong shape may be refused
+                return None
+            if event == "return" and (rule := given or broken(frame.f_locals, letters=False)):
+                where = Path(code.co_filename).relative_to(ROOT)
+                faults.append(f"{where}: {code.co_qualname}: {rule}")
+            return at_end
+
+        return at_end
 
     before = sys.gettrace()
     sys.settrace(at_call)

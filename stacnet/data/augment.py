@@ -68,9 +68,9 @@ def flip_crop(x_BCHW: Tensor, *, flip: bool, padding: int, rng: np.random.Genera
         mirrored_B1 = rng.random((num, 1)) < 0.5
         column_BW = np.where(mirrored_B1, column_BW[:, ::-1], column_BW)
     row_BH1 = _to(row_BH * width, x_BCHW).unsqueeze(2)
-    pixel_BP = (row_BH1 + _to(column_BW, x_BCHW).unsqueeze(1)).view(num, 1, height * width)
+    pixel_B1P = (row_BH1 + _to(column_BW, x_BCHW).unsqueeze(1)).view(num, 1, height * width)
     flat_BCP = x_BCHW.reshape(num, channels, height * width)
-    return flat_BCP.gather(2, pixel_BP.expand_as(flat_BCP)).view_as(x_BCHW)
+    return flat_BCP.gather(2, pixel_B1P.expand_as(flat_BCP)).view_as(x_BCHW)
 
 
 def _reflect(index: np.ndarray, size: int) -> np.ndarray:
