@@ -51,14 +51,17 @@ def checked_shapes() -> Iterator[list[str]]:
         if not code.co_filename.startswith(WHERE):
             return None
         frame.f_trace_lines = False
-        given = broken(frame.f_locals, letters=True)
+        arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        given = broken({name: frame.f_locals.get(name) for name in arguments}, letters=True)
+        has_raised = False
 
         def at_end(frame: FrameType, event: str, _: Any) -> Any:
-            if event == "exception":  # a wrong shape may be refused
-                return None
-            if event == "return" and (rule := given or broken(frame.f_locals, letters=False)):
-                where = Path(code.co_filename).relative_to(ROOT)
-                faults.append(f"{where}: {code.co_qualname}: {rule}")
+            nonlocal has_raised
+            has_raised |= event == "exception"  # a wrong shape may be refused
+            if event == "return" and not has_raised:
+                where = f"{Path(code.co_filename).relative_to(ROOT)}: {code.co_qualname}"
+                rule = given or broken(frame.f_locals, letters=False)
+                faults.extend([f"{where}: {rule}"] if rule else [])
             return at_end
 
         return at_end
