@@ -98,14 +98,14 @@ def sampled_run(
 
     plan = Sampled(
         sampler=sampler,
-        trials=min(MOST_TRIALS, len(table.manifest)),
+        trials=min(MOST_TRIALS, len(table.among)),
         scheduler=table.study.scheduler,
         sampler_seed=seed,
         concurrency=concurrency,
     )
     drawn = table.seeds[seed % len(table.seeds)]
     study = replace(table.study, seeds=(drawn,), strategy=plan)
-    strategy = AskTell(study, table.manifest, first=first)
+    strategy = AskTell(study, table.among, first=first)
     pruner = make_pruner(study)
     return list(
         simulate(strategy, table, pruner=pruner, concurrency=concurrency, trials=plan.trials)
@@ -119,7 +119,7 @@ def shuffled(
     made = []
     for seed in range(runs):
         rng = np.random.default_rng(seed)
-        rest = [point for point in table.manifest.points if point not in set(first)]
+        rest = [point for point in table.among.points if point not in set(first)]
         order = [*first, *rng.permutation(rest)[: MOST_TRIALS - len(first)]]
         drawn = table.seeds[seed % len(table.seeds)]
         strategy = Listed((table.training(int(point), drawn) for point in order), number=len(order))
@@ -186,5 +186,4 @@ def _target(comparison: Comparison) -> Target:
 
 
 def _pick_point(table: Tabulated, comparison: Comparison) -> int | None:
-    pick, names = comparison.primary.network.network_id, table.manifest.network_ids
-    return table.manifest.points[names.index(pick)] if pick in names else None
+    return table.among.point(comparison.primary.network.network_id)

@@ -11,9 +11,9 @@ import yaml
 
 from search.drive.ray_session import lent_cpus
 from search.errors import StudyError
-from search.store.manifest import LARGEST, is_bounded, meets_bounds
 from search.store.status import status
 from search.store.store import Store
+from search.study.networks import LARGEST, meets_bounds
 from search.study.study import Resources, Study
 from stacnet.data.cache import open_cache
 from stacnet.data.images import data_folder, load
@@ -50,7 +50,7 @@ def preflight(study: Study, *, address: str | None) -> None:
     if address is None and not _is_ray_up():
         _check_machine(study.resources)
     check_fit(study.space.base, study.protocol, load(study.protocol.data))
-    if is_bounded(study) and not _leaves_a_network(study):
+    if study.space.is_bounded and not _leaves_a_network(study):
         space = study.space
         raise StudyError(
             f"bounds must leave at least one network, got max_params_ratio="
@@ -162,7 +162,7 @@ def _leaves_a_network(study: Study) -> bool:
     """Whether some network meets the bounds; looks no further than a manifest would."""
     from stacnet.cost import price
 
-    return any(meets_bounds(study, price(spec)) for _, spec in islice(study.space, LARGEST))
+    return any(meets_bounds(study.space, price(spec)) for _, spec in islice(study.space, LARGEST))
 
 
 def _holds(node: Node, wanted: Resources) -> bool:

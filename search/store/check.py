@@ -21,6 +21,7 @@ from search.store.status import own_of, planned_trainings
 from search.store.store import Store
 from search.study.ends import FAULTS, FINAL, OWN_FAULTS
 from search.study.study import Study
+from search.study.training import id_of
 
 SHARES = ("val_acc_last", "test_acc_last", "test_acc_at_best_val")
 LOSSES = ("val_loss_last", "test_loss_last")
@@ -51,8 +52,8 @@ def check(store: Store) -> list[str]:
         found = store.attempts([*KEY, *SHARES, *LOSSES, *COUNTS, *SECONDS])
     except StoreError as error:  # of a newer version
         return list(dict.fromkeys([*broken, str(error)]))
-    manifest = load_or_list(store.storage, study)
-    is_own_N = own_of(study, extras, manifest).mask(found.table)
+    among = load_or_list(store.storage, study)
+    is_own_N = own_of(study, extras, among).mask(found.table)
     broken += _strangers(found.table.filter(pa.array(~is_own_N)), study)
     rows = found.table.filter(pa.array(is_own_N))
     broken += _values(rows, study)
@@ -60,7 +61,7 @@ def check(store: Store) -> list[str]:
     broken += _torn(found.torn, standing)
     broken += _epochs(store, standing)
     if not store.storage.exists("lease.json"):
-        broken += _owed(standing, rows, study, planned_trainings(study, extras, manifest))
+        broken += _owed(standing, rows, study, planned_trainings(study, extras, among))
     return broken
 
 
@@ -163,7 +164,7 @@ def _owed(standing: pa.Table, rows: pa.Table, study: Study, planned: int) -> Ite
 
 
 def _ids(rows: pa.Table) -> list[str]:
-    return ["-".join(map(str, row.values())) for row in rows.select(list(KEY)).to_pylist()]
+    return [id_of(key) for key in zip(*(rows[name].to_pylist() for name in KEY), strict=True)]
 
 
 def _floats(rows: pa.Table, name: str) -> np.ndarray:
