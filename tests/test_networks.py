@@ -158,7 +158,7 @@ def test_a_study_comes_to_its_networks_times_its_seeds(
 
 
 def same_best() -> tuple[Study, Table]:
-    """A single seed; two networks are equally good, the dearer one of the lower id; a better one is no member."""
+    """One seed; two networks tie, the dearer one of the lower id; a better one is no member."""
     study = replace(small_study(seeds=(0,)), primary_rule="R1")
     scales = tuple(tuple(s for s in stage if s != "off") for stage in study.space.stage_scales)
     study = replace(study, space=replace(study.space, scales=scales))
