@@ -15,7 +15,7 @@ from search.store.manifest import load_or_list
 from search.store.own import best_network
 from search.store.status import Status, own_of, status
 from search.store.store import Store
-from search.study.networks import Networks
+from search.study.networks import Networks, is_too_large, networks
 from search.study.study import Study
 from search.study.training import id_of
 from stacnet.spec import NetworkSpec
@@ -163,7 +163,7 @@ class Result:
         if rows.num_rows:
             spec = NetworkSpec.from_dict(json.loads(rows["spec_json"][0].as_py()))
         else:
-            among = self._among
+            among = None if is_too_large(study) else self._among or networks(study.space)
             point = None if among is None else among.point(network_id)
             if point is None:
                 raise ValueError(f"network must be one of the study's, got {network_id!r}")
