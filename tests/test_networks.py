@@ -97,7 +97,7 @@ def test_the_stored_networks_are_those_of_the_space(tmp_path: Path, bounds: dict
     assert load_or_list(store.storage, study) is None
     made = load_or_make(store.storage, study)
     wanted = networks(cheap().space).specs
-    kept = [spec.network_id for spec in wanted if meets_bounds(study.space, price(spec))]
+    kept = [spec.network_id for spec in wanted if meets_bounds(study.space, spec)]
     assert made == load_or_make(store.storage, study) == load_or_list(store.storage, study)
     assert made == Past(store).networks == networks(study.space)
     assert list(made.network_ids) == kept

@@ -142,7 +142,8 @@ def replay_study(
     """
     past = Past(store)
     table, comparison = tabulated(past), compare(past, picks_file=picks_file)
-    target, pick = _target(comparison), _pick_point(table, comparison)
+    target = _target(comparison)
+    pick = table.among.point(comparison.primary.network.network_id)
     starts = [(), (pick,)] if pick is not None else [()]
     made = [replay(table, sampler, target=target, first=first, plan=plan) for first in starts]
     names = {one.name for one in made}
@@ -173,7 +174,8 @@ def report_replays(past: Past, comparison: Comparison) -> tuple[Replay, ...]:
         table = tabulated(past)
     except ValueError:
         return ()
-    target, pick = _target(comparison), _pick_point(table, comparison)
+    target = _target(comparison)
+    pick = table.among.point(comparison.primary.network.network_id)
     made = [shuffled(table, target=target)]
     if pick is not None:
         made.append(shuffled(table, target=target, first=(pick,)))
@@ -183,7 +185,3 @@ def report_replays(past: Past, comparison: Comparison) -> tuple[Replay, ...]:
 
 def _target(comparison: Comparison) -> Target:
     return Target(comparison.best.accuracy.value, comparison.primary.network.accuracy.value)
-
-
-def _pick_point(table: Tabulated, comparison: Comparison) -> int | None:
-    return table.among.point(comparison.primary.network.network_id)

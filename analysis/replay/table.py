@@ -1,6 +1,5 @@
 """Stored trainings as a table that a simulated search looks results up in."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -73,19 +72,15 @@ def tabulated(store: Store | Past) -> Tabulated:
         past.trainings, protocol_id=study.protocol.protocol_id, known=among.network_ids
     )
     seeds = tuple(seed for seed in study.seeds if seed in results.seeds)
-    complete = _complete(among, results, seeds)
+    columns = [results.seeds.index(seed) for seed in seeds]
+    is_complete_N = np.isfinite(results.val_NS[:, columns]).all(1) & bool(columns)
+    complete = among.only(np.flatnonzero(is_complete_N))
     if len(complete) < 2:
         raise ValueError(
             f"a replay needs at least two networks trained with every seed, got {len(complete)} "
             f"in {past.store.address}"
         )
     return Tabulated(study, seeds, complete, _trials(past, results))
-
-
-def _complete(among: Networks, results: Results, seeds: Sequence[int]) -> Networks:
-    columns = [results.seeds.index(seed) for seed in seeds]
-    rows = np.flatnonzero(np.isfinite(results.val_NS[:, columns]).all(1)) if columns else []
-    return among.only(rows)
 
 
 def _trials(past: Past, results: Results) -> dict[tuple[str, int], Trial]:

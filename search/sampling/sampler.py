@@ -191,13 +191,9 @@ class AskTell:
         return network
 
     def _is_allowed(self, spec: NetworkSpec) -> bool:
-        if not self._study.space.is_bounded:
-            return True
         if self._among is not None:
             return spec.network_id in self._among.row
-        from stacnet.cost import price
-
-        return meets_bounds(self._study.space, price(spec))
+        return meets_bounds(self._study.space, spec)
 
     def _shuffled(self) -> Iterator[int]:
         if self._among is None:

@@ -30,10 +30,7 @@ def load_or_make(storage: Storage, study: Study) -> Networks | None:
     """
     if is_too_large(study):
         return None
-    try:
-        found = _proven(storage, study)
-    except FileNotFoundError:
-        found = None
+    found = _proven(storage, study)
     if found is None:
         found = networks(study.space)
         storage.write(FILE, seal_table(_table(found, space_id=study_and_space_id(study)[1])))
@@ -42,12 +39,9 @@ def load_or_make(storage: Storage, study: Study) -> Networks | None:
 
 def load_or_list(storage: Storage, study: Study) -> Networks | None:
     """As `load_or_make`, writing nothing; None also where there is no manifest yet."""
-    if is_too_large(study):
+    if is_too_large(study) or not storage.exists(FILE):
         return None
-    try:
-        return _proven(storage, study) or networks(study.space)
-    except FileNotFoundError:
-        return None
+    return _proven(storage, study) or networks(study.space)
 
 
 def check_manifest(storage: Storage, study: Study) -> str | None:
@@ -106,10 +100,10 @@ def read_manifest(storage: Storage) -> tuple[pa.Table, bool]:
 
 
 def _proven(storage: Storage, study: Study) -> Networks | None:
-    """As stored; None if it is damaged, another space's, or so old that it has no digest."""
+    """As stored; None if there is none, or it is damaged, another space's, or so old that it has no digest."""
     try:
         table, is_proven = read_manifest(storage)
-    except StoreError:
+    except (FileNotFoundError, StoreError):
         return None
     is_good = is_proven and not broken_rule(table, study)
     return _listed(table, study.space) if is_good else None

@@ -79,7 +79,7 @@ def ranking(table: pa.Table, study: Study, among: Networks | None) -> list[tuple
     network_N, names = texts(table["network_id"])
     row = {name: i for i, name in enumerate(sorted(names))} if among is None else among.row
     row_N = np.array([*(row.get(name, -1) for name in names), -1])[network_N]
-    value_N = _floats(table, METRICS[objective.metric])
+    value_N = floats(table, METRICS[objective.metric])
     counts_N = (
         is_in(table["status"], frozenset({"complete"}))
         & is_in(table["protocol_id"], frozenset({study.protocol.protocol_id}))
@@ -88,7 +88,7 @@ def ranking(table: pa.Table, study: Study, among: Networks | None) -> list[tuple
         & (row_N >= 0)
     )
     at_N, macs_R = row_N[counts_N], np.full(len(row), np.nan)
-    macs_R[at_N] = _floats(table, "macs")[counts_N]
+    macs_R[at_N] = floats(table, "macs")[counts_N]
     total_R = np.bincount(at_N, weights=value_N[counts_N], minlength=len(row))
     count_R = np.bincount(at_N, minlength=len(row))
     mean_R = np.divide(total_R, count_R, out=np.full(len(row), np.nan), where=count_R > 0)
@@ -109,5 +109,6 @@ def best_first(
     return np.lexsort((macs_R, value_R if least else -value_R))  # stable
 
 
-def _floats(table: pa.Table, column: str) -> NDArray[np.float64]:
+def floats(table: pa.Table, column: str) -> NDArray[np.float64]:
+    """A column as numbers: (N,), NaN for null."""
     return pc.fill_null(table[column].cast(pa.float64()), float("nan")).to_numpy()

@@ -6,7 +6,8 @@ Shapes: N distinct networks in the order of their first point, T stages.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,6 @@ from search.errors import StudyError
 from search.study.space import Space
 from search.study.study import Exhaustive, Study
 from stacnet.spec import Attention, NetworkSpec
-
-if TYPE_CHECKING:
-    from stacnet.cost import Cost
 
 LARGEST = 200_000  # points; the networks of a sampled study of a larger space are not listed
 
@@ -106,24 +104,36 @@ def networks(space: Space) -> Networks:
     Raises:
         StudyError: the bounds leave none.
     """
+    check_bounds(space)
     first: dict[str, int] = {}
     for point, spec in space:
         first.setdefault(spec.network_id, point)
     found = Networks(space, tuple(first.values()), tuple(first))
     if not space.is_bounded:
         return found
-    found = found.only(np.flatnonzero(_is_within_N(space, found.params_N, found.macs_N)))
-    if not found:
+    return found.only(np.flatnonzero(_is_within(space, params=found.params_N, macs=found.macs_N)))
+
+
+def meets_bounds(space: Space, spec: NetworkSpec) -> bool:
+    """Whether a network is within the space's bounds on cost, if it has any."""
+    if not space.is_bounded:
+        return True
+    from stacnet.cost import price
+
+    return bool(_is_within(space, params=price(spec).params, macs=price(spec).macs))
+
+
+def check_bounds(space: Space) -> None:
+    """Refuse bounds that no network meets, as far as a list of a sampled study's would go.
+
+    Raises:
+        StudyError: the bounds.
+    """
+    if not any(meets_bounds(space, spec) for _, spec in islice(space, LARGEST)):
         raise StudyError(
             f"bounds must leave at least one network, got max_params_ratio="
             f"{space.max_params_ratio} max_macs_ratio={space.max_macs_ratio}"
         )
-    return found
-
-
-def meets_bounds(space: Space, price: "Cost") -> bool:
-    """Whether a network of this cost is within the bounds."""
-    return bool(_is_within_N(space, np.array([price.params]), np.array([price.macs]))[0])
 
 
 def is_too_large(study: Study) -> bool:
@@ -142,15 +152,13 @@ def num_trainings(study: Study, among: Networks | None) -> int:
     return num_networks(study, among) * len(study.seeds)
 
 
-def _is_within_N(
-    space: Space, params_N: NDArray[np.int64], macs_N: NDArray[np.int64]
-) -> NDArray[np.bool_]:
+def _is_within(space: Space, *, params: Any, macs: Any) -> Any:
+    """Of numbers, or of arrays of them."""
     from stacnet.cost import cost
 
+    most_params, most_macs = space.max_params_ratio or np.inf, space.max_macs_ratio or np.inf
     vanilla = cost(space.base)
-    return (params_N / vanilla.params <= (space.max_params_ratio or np.inf)) & (
-        macs_N / vanilla.macs <= (space.max_macs_ratio or np.inf)
-    )
+    return (params / vanilla.params <= most_params) & (macs / vanilla.macs <= most_macs)
 
 
 def _alone(vanilla: NetworkSpec, stage: int, attention: Attention) -> NetworkSpec:

@@ -188,11 +188,11 @@ class Space:
         lengths = [len(scales) for scales in self.stage_scales]
         found = []
         for shared in product(*(range(len(f.choices)) for f in self.factors[len(lengths) :])):
-            row = [
+            rows = (
                 self.spec(self.index((*(min(digit, n - 1) for n in lengths), *shared))).attention
                 for digit in range(max(lengths))
-            ]
-            stages = [[attention[t] for attention in row] for t in range(len(lengths))]
+            )
+            stages = list(zip(*rows, strict=True))
             if all(one in stage for one, stage in zip(spec.attention, stages, strict=True)):
                 scales = (s.index(one) for one, s in zip(spec.attention, stages, strict=True))
                 found.append(self.index((*scales, *shared)))
