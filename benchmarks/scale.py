@@ -92,12 +92,12 @@ def filled(store: Store, trainings: int) -> None:
     """A store with so many finished trainings, in merged files of a thousand."""
     wanted = study(512, seeds=-(-trainings // 512))
     store.begin(wanted)
-    manifest = load_or_make(store.storage, wanted)
-    assert manifest is not None
+    among = load_or_make(store.storage, wanted)
+    assert among is not None
     protocol_id, moment = wanted.protocol.protocol_id, datetime(2026, 1, 1, tzinfo=UTC)
     effort = Effort(started_at=moment, ended_at=moment, wall_s=2.0, hostname="h", device_name="d")
     rows: list[dict[str, Any]] = []
-    for point in manifest.points:
+    for point in among.points:
         spec = wanted.space.spec(point)
         training = Training(spec=spec, protocol_id=protocol_id, seed=0, point=point)
         job = Job(training=training, attempt=0, order=0, gpus=0.0)

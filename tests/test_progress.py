@@ -8,9 +8,9 @@ import pytest
 from planted import epochs_table, small_study, trainings_table
 from pyarrow import Table
 
-from analysis.predict.candidates import candidates
 from search.drive.progress import Tally, duration, opening
 from search.store.store import Store
+from search.study.networks import networks
 from search.study.study import Objective, Study
 from search.study.training import Training
 
@@ -25,7 +25,7 @@ def training(point: int, seed: int, study: Study = STUDY) -> Training:
 
 def half_done(folder: Path) -> Store:
     """36 networks of two seeds: the best single training is not of the best network."""
-    store, among = Store(folder), candidates(STUDY.space)
+    store, among = Store(folder), networks(STUDY.space)
     store.begin(STUDY)
     values = [[0.5, 0.5] for _ in among.specs]
     values[3], values[7] = [0.9, 0.1], [0.7, 0.6]

@@ -23,6 +23,7 @@ from search.store.lease import Lease
 from search.store.lost import account_for
 from search.store.past import Past, past_of_run
 from search.store.store import Store
+from search.study.training import id_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +167,6 @@ def _desk(past: Past, plan: Plan, lease: Lease) -> Desk:
         study=past.study,
         ledger=make_ledger(past, plan, lease=lease.owner),
         lease=lease,
-        pruner=make_pruner(past.study, (("-".join(map(str, key)), c) for key, c in curves)),
+        pruner=make_pruner(past.study, ((id_of(key), c) for key, c in curves)),
         watchers=[],
     )

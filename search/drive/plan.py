@@ -6,9 +6,10 @@ from typing import assert_never
 from search.drive.ledger import Ledger
 from search.sampling.strategy import Chain, Listed, Strategy, planned
 from search.store.extras import extended, finalist_trainings
-from search.store.manifest import Manifest, load_or_make
+from search.store.manifest import load_or_make
 from search.store.past import Past
 from search.store.status import planned_trainings
+from search.study.networks import Networks
 from search.study.study import Exhaustive, Sampled, Study
 from search.study.training import Training
 
@@ -31,11 +32,11 @@ class Plan:
 def make_plan(past: Past) -> Plan:
     """The study's strategy, having seen the store."""
     study, extras = past.study, past.extras
-    manifest = load_or_make(past.store.storage, study)
-    finalists = finalist_trainings(study, extras, manifest)
+    among = load_or_make(past.store.storage, study)
+    finalists = finalist_trainings(study, extras, among)
     fresh = [training for training in finalists if training.key not in past.history.records]
-    main = _main_strategy(past, extended(study, extras), manifest)
-    total = planned_trainings(study, extras, manifest)
+    main = _main_strategy(past, extended(study, extras), among)
+    total = planned_trainings(study, extras, among)
     chain = Chain([main, Listed(fresh, number=len(fresh))])
     return Plan(strategy=chain, begun=past.begun(), total=total)
 
@@ -45,15 +46,15 @@ def make_ledger(past: Past, plan: Plan, *, lease: str) -> Ledger:
     return Ledger(past.study, plan.strategy, history=past.history, begun=plan.begun, lease=lease)
 
 
-def _main_strategy(past: Past, study: Study, manifest: Manifest | None) -> Strategy:
+def _main_strategy(past: Past, study: Study, among: Networks | None) -> Strategy:
     match study.strategy:
         case Exhaustive():
-            assert manifest is not None
-            return planned(study, manifest, known=past.history.records.keys())
+            assert among is not None
+            return planned(study, among, known=past.history.records.keys())
         case Sampled():
             from search.sampling.sampler import AskTell
 
             known = past.known(past.history.final(study.max_attempts))
-            return AskTell(study, manifest, known=known, first=past.extras.first)
+            return AskTell(study, among, known=known, first=past.extras.first)
         case _:
             assert_never(study.strategy)

@@ -14,10 +14,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from search.drive.watcher import Watcher
+from search.store.manifest import load_or_list
 from search.store.part import KEY
 from search.store.store import Store
 from search.study.ends import FAULTS, FINAL, End
 from search.study.metrics import METRICS
+from search.study.networks import Networks
 from search.study.study import Study
 from search.study.training import Job, Training
 
@@ -33,13 +35,16 @@ class Tally:
         total: trainings of the study; None if unknown.
         ended: trainings that ended for good, in this run and before.
         failed: attempts of this run that failed, diverged or ran out of memory.
-        values: network id -> seed -> value of the complete trainings so far, own seeds only.
+        among: the study's networks; None for a space too large to list.
+        values: network id -> seed -> value of the complete trainings so far, of these networks and
+            own seeds only.
     """
 
     study: Study
     total: int | None
     ended: int = 0
     failed: int = 0
+    among: Networks | None = None
     values: dict[str, dict[int, float]] = field(default_factory=dict)
     running: int = 0
     ended_here: int = 0
@@ -48,7 +53,8 @@ class Tally:
     @classmethod
     def of(cls, store: Store, study: Study, *, total: int | None, ended: int) -> "Tally":
         """What the store holds already, so that a resumed search knows its best."""
-        tally = cls(study=study, total=total, ended=ended)
+        among = load_or_list(store.storage, study)
+        tally = cls(study=study, total=total, ended=ended, among=among)
         column = METRICS[study.objectives[0].metric]
         table = store.trainings([*KEY, "status", column])
         for network, protocol, seed, status, value in zip(*table.to_pydict().values(), strict=True):
@@ -66,8 +72,9 @@ class Tally:
             self.note(training.network_id, training.seed, value)
 
     def note(self, network_id: str, seed: int, value: float | None) -> None:
-        """A complete training; fresh seeds of finalists do not say which network is best."""
-        if seed in self.study.seeds and value is not None and math.isfinite(value):
+        """A complete training; others' networks and fresh seeds do not say which one is best."""
+        is_own = seed in self.study.seeds and (self.among is None or network_id in self.among.row)
+        if is_own and value is not None and math.isfinite(value):
             self.values.setdefault(network_id, {})[seed] = value
 
     @property

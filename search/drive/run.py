@@ -111,4 +111,4 @@ def compact(out: str | Path) -> None:
 
 def _reuse(store: Store, source: Store, study: Study) -> None:
     known = set(read_history(store, study).records)
-    reuse(store, source, study=study, manifest=load_or_make(store.storage, study), known=known)
+    reuse(store, source, study=study, among=load_or_make(store.storage, study), known=known)

@@ -9,14 +9,15 @@ import pyarrow as pa
 from search.errors import StoreError
 from search.store.extras import Extras, extended, finalist_trainings, read_extras
 from search.store.lease import Beat, is_dead_here, read_beat
-from search.store.manifest import Manifest, load_or_list
+from search.store.manifest import load_or_list
 from search.store.own import Own, best_network, own
 from search.store.part import KEY
 from search.store.parts import codes, is_in
 from search.store.store import Store
 from search.study.ends import FINAL, OWN_FAULTS
 from search.study.metrics import METRICS
-from search.study.study import Exhaustive, Study
+from search.study.networks import Networks, num_trainings
+from search.study.study import Study
 
 QUIET_S = 60.0  # a heartbeat older than this is shown as lost
 
@@ -77,19 +78,19 @@ def status(store: Store, *, curves: bool = True) -> Status:
     """
     study = store.study()
     extras, damaged = _extras(store)
-    mine = own_of(study, extras, manifest := load_or_list(store.storage, study))
+    mine = own_of(study, extras, among := load_or_list(store.storage, study))
     metric = METRICS[study.objectives[0].metric]
     effort = ["device_s", "wasted_device_s", "wall_s", "hostname", "device_name"]
-    found = store.attempts(dict.fromkeys([*KEY, metric, *effort]), curves=curves)
+    found = store.attempts(dict.fromkeys([*KEY, metric, "macs", *effort]), curves=curves)
     is_own_N = mine.mask(found.table)
     table = found.table.filter(pa.array(is_own_N))
     canonical = table.filter(pa.array(found.canonical_N[is_own_N]))
     beat = _living(_beat(store))
     running = len(beat.running) if beat else 0
     counts = _counts(canonical, table, study)
-    planned = planned_trainings(study, extras, manifest)
+    planned = planned_trainings(study, extras, among)
     missing = max(planned - sum(counts.values()) - running, 0)
-    best_network_id, best = best_network(canonical, study) or (None, None)
+    best_network_id, best = best_network(canonical, study, among) or (None, None)
     return Status(
         name=study.name,
         cells=planned,
@@ -107,11 +108,9 @@ def status(store: Store, *, curves: bool = True) -> Status:
     )
 
 
-def own_of(study: Study, extras: Extras, manifest: Manifest | None) -> Own:
+def own_of(study: Study, extras: Extras, among: Networks | None) -> Own:
     """What is the study's own, finalists included."""
-    return own(
-        study, manifest, (training.key for training in finalist_trainings(study, extras, None))
-    )
+    return own(study, among, (training.key for training in finalist_trainings(study, extras, None)))
 
 
 def _extras(store: Store) -> tuple[Extras, int]:
@@ -129,14 +128,10 @@ def _beat(store: Store) -> Beat | None:
         return None
 
 
-def planned_trainings(study: Study, extras: Extras, manifest: Manifest | None) -> int:
+def planned_trainings(study: Study, extras: Extras, among: Networks | None) -> int:
     """How many trainings a study comes to, finalists included."""
-    if isinstance(study.strategy, Exhaustive):
-        networks = len(manifest) if manifest else study.space.size()
-    else:
-        trials = extended(study, extras).strategy.trials  # type: ignore[union-attr]
-        networks = min(trials, len(manifest)) if manifest else trials
-    return networks * len(study.seeds) + len(finalist_trainings(study, extras, None))
+    fresh = len(finalist_trainings(study, extras, None))
+    return num_trainings(extended(study, extras), among) + fresh
 
 
 def _counts(canonical: pa.Table, table: pa.Table, study: Study) -> dict[str, int]:
