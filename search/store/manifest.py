@@ -100,7 +100,7 @@ def read_manifest(storage: Storage) -> tuple[pa.Table, bool]:
 
 
 def _proven(storage: Storage, study: Study) -> Networks | None:
-    """As stored; None without one, or if it is damaged, another space's or has no digest."""
+    """As stored; None if it is not there, damaged, another space's, or too old for a digest."""
     try:
         table, is_proven = read_manifest(storage)
     except (FileNotFoundError, StoreError):
