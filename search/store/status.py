@@ -12,7 +12,7 @@ from search.store.lease import Beat, is_dead_here, read_beat
 from search.store.manifest import Manifest, load_or_list
 from search.store.own import Own, best_network, own
 from search.store.part import KEY
-from search.store.parts import codes, is_in
+from search.store.parts import codes, is_in, only
 from search.store.store import Store
 from search.study.ends import FINAL, OWN_FAULTS
 from search.study.metrics import METRICS
@@ -82,8 +82,8 @@ def status(store: Store, *, curves: bool = True) -> Status:
     effort = ["device_s", "wasted_device_s", "wall_s", "hostname", "device_name"]
     found = store.attempts(dict.fromkeys([*KEY, metric, *effort]), curves=curves)
     is_own_N = mine.mask(found.table)
-    table = found.table.filter(pa.array(is_own_N))
-    canonical = table.filter(pa.array(found.canonical_N[is_own_N]))
+    table = only(found.table, is_own_N)
+    canonical = only(table, found.canonical_N[is_own_N])
     beat = _living(_beat(store))
     running = len(beat.running) if beat else 0
     counts = _counts(canonical, table, study)
@@ -142,12 +142,13 @@ def planned_trainings(study: Study, extras: Extras, manifest: Manifest | None) -
 def _counts(canonical: pa.Table, table: pa.Table, study: Study) -> dict[str, int]:
     """Trainings that ended, by how, and those given up after too many faults of their own."""
     states = canonical["status"]
-    training_N, faulty_N = codes([canonical, table], KEY)
-    faults_N = np.bincount(faulty_N[is_in(table["status"], OWN_FAULTS)])
-    given_up_N = np.flatnonzero(faults_N >= study.max_attempts)
-    is_open_N = ~is_in(states, FINAL)
+    open_N, fault_N = codes(
+        [only(canonical, ~is_in(states, FINAL)), only(table, is_in(table["status"], OWN_FAULTS))],
+        KEY,
+    )
+    given_up_N = np.flatnonzero(np.bincount(fault_N) >= study.max_attempts)
     counts = {name: int(is_in(states, {name}).sum()) for name in sorted(FINAL)}
-    return counts | {"failed": int(np.isin(training_N[is_open_N], given_up_N).sum())}
+    return counts | {"failed": int(np.isin(open_N, given_up_N).sum())}
 
 
 def _eta_s(canonical: pa.Table, *, running: int, missing: int) -> float | None:
