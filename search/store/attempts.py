@@ -118,10 +118,11 @@ def curves_of(found: Attempts, tables: Sequence[pa.Table], columns: Sequence[str
     table = joined([one.select(needed) for one in tables], EPOCHS, needed)
     who_N, counted_N = codes([table, only(found.table, found.canonical_N)], IDENTITY)
     table = only(table, np.isin(who_N, counted_N))
-    (row_N,) = codes([table], [*IDENTITY, "epoch"])
-    table = plain(table.take(pa.array(np.unique(row_N, return_index=True)[1])), EPOCHS)
-    order = [(name, "ascending") for name in (*KEY, "epoch")]
-    return table.sort_by(order).select(list(columns))
+    table = only(table, first(*codes([table], [*IDENTITY, "epoch"])))
+    network_N, protocol_N = _order_of(table["network_id"]), _order_of(table["protocol_id"])
+    numbers = [table[name].to_numpy() for name in ("epoch", "seed")]
+    order_N = np.lexsort((*numbers, protocol_N, network_N))
+    return plain(table.select(list(columns)).take(pa.array(order_N)), EPOCHS)
 
 
 def _as_preempted(table: pa.Table, torn_N: np.ndarray) -> pa.Table:

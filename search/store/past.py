@@ -11,7 +11,7 @@ from search.store.attempts import Attempts, counted, curves_of, needed, standing
 from search.store.extras import Extras, read_extras
 from search.store.history import COLUMNS as HISTORY
 from search.store.history import History, begun_trainings, training_of
-from search.store.part import IDENTITY, KEY
+from search.store.part import IDENTITY, KEY, Folder
 from search.store.parts import Reading, codes, joined, plain, read_all
 from search.store.schema import CELLS
 from search.store.store import Store
@@ -63,6 +63,16 @@ class Past:
     def attempts(self) -> Attempts:
         """The rows that count; those whose epochs are lost stand aside."""
         return counted(self._rows, self._epochs.tables, damaged=self._damaged)
+
+    @cached_property
+    def believed(self) -> Attempts:
+        """The same without a look for their epochs: half is read."""
+        return counted(self._rows, None, damaged=self._trainings.damaged)
+
+    @property
+    def readings(self) -> dict[Folder, Reading]:
+        """What was read of each table, and which files were left out."""
+        return {"cells": self._trainings, "epochs": self._epochs}
 
     @cached_property
     def trainings(self) -> pa.Table:

@@ -7,18 +7,21 @@ import numpy as np
 import pyarrow as pa
 
 from search.errors import StoreError
-from search.store.extras import Extras, extended, finalist_trainings, read_extras
+from search.store.extras import Extras, extended, finalist_trainings
 from search.store.lease import Beat, is_dead_here, read_beat
 from search.store.manifest import Manifest, load_or_list
 from search.store.own import Own, best_network, own
 from search.store.part import KEY
 from search.store.parts import codes, is_in, only
+from search.store.past import Past
+from search.store.storage import Storage
 from search.store.store import Store
 from search.study.ends import FINAL, OWN_FAULTS
 from search.study.metrics import METRICS
 from search.study.study import Exhaustive, Study
 
 QUIET_S = 60.0  # a heartbeat older than this is shown as lost
+EFFORT = ("device_s", "wasted_device_s", "wall_s", "hostname", "device_name")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,26 +68,26 @@ class Status:
     spending: tuple[Spending, ...]
 
 
-def status(store: Store, *, curves: bool = True) -> Status:
+def status(store: Store | Past, *, curves: bool = True) -> Status:
     """Read the store and the lease; files that are damaged or foreign are left out.
 
     Args:
+        store: or a look at it with `EFFORT` and the first objective among its columns.
         curves: whether a training must have its epochs to count. Without, half is read; what is
             lost then shows in `stac status --check` and in the next run.
 
     Raises:
         StudyError: there is no study, or it is of a newer version.
     """
-    study = store.study()
-    extras, damaged = _extras(store)
-    mine = own_of(study, extras, manifest := load_or_list(store.storage, study))
-    metric = METRICS[study.objectives[0].metric]
-    effort = ["device_s", "wasted_device_s", "wall_s", "hostname", "device_name"]
-    found = store.attempts(dict.fromkeys([*KEY, metric, *effort]), curves=curves)
+    past = store if isinstance(store, Past) else _look(store)
+    study, storage = past.study, past.store.storage
+    extras, damaged = extras_of(past)
+    # What is derived from the study alone, and who drives it now, are no part of the past.
+    mine, beat = own_of(study, extras, manifest := load_or_list(storage, study)), _beat(storage)
+    found = past.attempts if curves else past.believed
     is_own_N = mine.mask(found.table)
     table = only(found.table, is_own_N)
     canonical = only(table, found.canonical_N[is_own_N])
-    beat = _living(_beat(store))
     running = len(beat.running) if beat else 0
     counts = _counts(canonical, table, study)
     planned = planned_trainings(study, extras, manifest)
@@ -114,17 +117,24 @@ def own_of(study: Study, extras: Extras, manifest: Manifest | None) -> Own:
     )
 
 
-def _extras(store: Store) -> tuple[Extras, int]:
+def extras_of(past: Past) -> tuple[Extras, int]:
     """The additions, and how many files of them are damaged."""
     try:
-        return read_extras(store.storage), 0
+        return past.extras, 0
     except StoreError:
         return Extras(), 1
 
 
-def _beat(store: Store) -> Beat | None:
+def _look(store: Store) -> Past:
+    """What no more than a status needs."""
+    metric = METRICS[store.study().objectives[0].metric]
+    return Past(store, columns=[metric, *EFFORT], curve=None)
+
+
+def _beat(storage: Storage) -> Beat | None:
+    """Of the driver who lives; a damaged lease is named by `stac status --check`."""
     try:
-        return read_beat(store.storage)
+        return _living(read_beat(storage))
     except StoreError:
         return None
 

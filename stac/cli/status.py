@@ -7,7 +7,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from search.store.check import check
+from search.store.check import check, look
 from search.store.prices import bill, read_prices
 from search.store.status import Status, status
 from search.store.store import Store
@@ -19,15 +19,17 @@ AGAIN_S = 5.0
 def run(command: StatusCommand) -> int:
     """Print the status; exit code 1 if --check found a broken rule."""
     store = Store(command.folder)
-    now = status(store, curves=command.check)
+    past = look(store) if command.check else store
+    now = status(past, curves=command.check)
     _show(now, command)
     while command.watch and (now.running or now.missing):
         time.sleep(AGAIN_S)
+        past = store
         now = status(store, curves=False)
         _show(now, command)
     if not command.check:
         return 0
-    broken = check(store)
+    broken = check(past)
     for line in broken:
         print(line)
     if not broken:
