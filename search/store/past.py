@@ -10,9 +10,9 @@ import pyarrow as pa
 from search.store.attempts import Attempts, counted, curves_of, needed, standing
 from search.store.extras import Extras, read_extras
 from search.store.history import COLUMNS as HISTORY
-from search.store.history import History, begun_trainings, training_of
+from search.store.history import TRAINING, History, begun_trainings, training_of
 from search.store.part import IDENTITY, KEY, Folder
-from search.store.parts import Reading, codes, joined, plain, read_all
+from search.store.parts import Reading, codes, joined, plain, read_all, rows
 from search.store.schema import CELLS
 from search.store.store import Store
 from search.study.metrics import METRICS
@@ -114,8 +114,10 @@ class Past:
 
     def known(self, final: Set[Key]) -> list[tuple[Training, Outcome | None]]:
         """The stored trainings in order of completion, without outcome those that are not final."""
-        known = []
-        for row in standing(self.owed, self._columns).sort_by("ended_at").to_pylist():
+        known, columns = [], [*TRAINING, "status", *METRICS.values()]
+        table = standing(self.owed, [*columns, "ended_at"]).sort_by("ended_at")
+        for values_C in rows(table, columns):
+            row = dict(zip(columns, values_C, strict=True))
             training = training_of(row)
             values = {metric: row[column] for metric, column in METRICS.items()}
             outcome = Outcome(
@@ -132,7 +134,9 @@ class Past:
 
     @cached_property
     def _rows(self) -> pa.Table:
-        return joined(self._trainings.tables, CELLS, needed(self._columns))
+        table = joined(self._trainings.tables, CELLS, needed(self._columns))
+        self._trainings.tables.clear()  # not twice in memory
+        return table
 
     @cached_property
     def _epochs(self) -> Reading:
