@@ -1,5 +1,8 @@
 """A store that is large: status, check, what a resume reads, and compaction; seconds and memory.
 
+`status` and `check` are `stac status DIR` and `stac status DIR --check`, `curves` what a search
+prints at its end: a status that also looks whether every training has its epochs.
+
 Run: python benchmarks/store_size.py [--loose 200000] [--merged 1000000] [--keep FOLDER]
 
 Every training has three epochs. Each figure is of a process of its own, with the start of Python;
@@ -8,11 +11,13 @@ memory is its high-water mark.
 
 import argparse
 import io
+import json
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import redirect_stdout, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,8 +42,8 @@ NETWORKS = 512
 SEED = 1_000_000  # of the first trainings; all have as many digits
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 STEPS = {
-    "loose": ("status", "check", "read", "compact", "check"),
-    "merged": ("status", "check", "read"),
+    "loose": ("status", "curves", "check", "read", "compact", "check"),
+    "merged": ("status", "curves", "check", "read"),
 }
 
 
@@ -129,34 +134,54 @@ def fill(out: str, kind: str, wanted: Study) -> None:
 
 def step(name: str, out: str) -> None:
     """One thing that is measured; prints what it found and the memory."""
-    from search.store.check import check
-    from search.store.compact import merge_all
-    from search.store.history import read_history
-    from search.store.status import status
-
     store, found = Store(out), 0
     match name:
         case "status":
+            found = json.loads(printed("status", out, "--json"))["complete"]
+        case "curves":
+            from search.store.status import status
+
             found = status(store).complete
         case "check":
-            found = len(check(store))
+            lines = printed("status", out, "--json", "--check").splitlines()[1:]
+            found = 0 if lines == ["every rule of the store holds"] else len(lines)
         case "read":
+            from search.store.history import read_history
+
             found = len(read_history(store, store.study()).records)
         case "compact":
+            from search.store.compact import merge_all
+
             merge_all(store)
             found = len(store.part_names("cells")) + len(store.part_names("epochs"))
     print(found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
+def printed(*words: str) -> str:
+    """What `stac` prints."""
+    from stac.cli.main import main
+
+    with redirect_stdout(io.StringIO()) as text, suppress(SystemExit):
+        main(list(words))
+    return text.getvalue()
+
+
 def measure(out: str, kind: str, trainings: int) -> None:
     """A line for each step."""
     for name in STEPS[kind]:
-        began = time.perf_counter()
+        began, before = time.perf_counter(), _cpu_s()
         command = [sys.executable, __file__, "--step", name, out]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        spent = time.perf_counter() - began
+        spent, cpu = time.perf_counter() - began, _cpu_s() - before
         found, memory = done.stdout.split()
-        print(f"{kind:8}{trainings:10}  {name:10}{spent:10.1f}{memory:>10}{found:>12}", flush=True)
+        line = f"{kind:8}{trainings:10}  {name:10}{spent:10.1f}{cpu:10.1f}{memory:>10}{found:>12}"
+        print(line, flush=True)
+
+
+def _cpu_s() -> float:
+    """Processor time of all children so far."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def main() -> None:
@@ -166,7 +191,10 @@ def main() -> None:
     parser.add_argument("--merged", type=int, default=1_000_000)
     parser.add_argument("--keep", help="folder for the stores; one that is there is used again")
     arguments = parser.parse_args()
-    print(f"{'store':8}{'cells':>10}  {'step':10}{'s':>10}{'MB':>10}{'found':>12}", flush=True)
+    print(
+        f"{'store':8}{'trainings':>10}  {'step':10}{'s':>10}{'cpu s':>10}{'MB':>10}{'found':>12}",
+        flush=True,
+    )
     with tempfile.TemporaryDirectory() as scratch:
         for kind in ("loose", "merged"):
             trainings = getattr(arguments, kind)

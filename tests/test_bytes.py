@@ -10,14 +10,17 @@ import damaging as d
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from search.errors import StoreError
 from search.store.check import check
 from search.store.compact import merge_all
 from search.store.history import read_history
-from search.store.parts import read_all
-from search.store.schema import CELLS, EPOCHS
-from search.store.sealed import seal, to_parquet, unseal
+from search.store.part import row_of, rows_of, single
+from search.store.parts import plain, read_all
+from search.store.schema import CELLS, EPOCHS, SCHEMA_VERSION
+from search.store.sealed import file_name, seal, to_parquet, unseal
 from search.store.status import status
 from search.store.storage import Storage
 from search.store.store import Store
@@ -147,6 +150,44 @@ def test_the_row_in_the_footer_is_the_row_in_the_columns(store: Store) -> None:
     by_point = [("point", "ascending")]
     wanted = pa.concat_tables(slow).sort_by(by_point)
     assert fast.cast(CELLS).sort_by(by_point).equals(wanted)
+
+
+FLOATS = st.floats(allow_nan=False) | st.just(float("nan"))
+ROWS = st.fixed_dictionaries(
+    {
+        "network_id": st.text(),
+        "seed": st.integers(-(2**63), 2**63 - 1),
+        "val_loss_last": FLOATS,
+    },
+    optional={"error_text": st.text(), "epochs": st.integers(-(2**31), 2**31 - 1)},
+)
+
+
+@given(st.lists(ROWS, min_size=1, max_size=4))
+def test_a_row_in_a_footer_keeps_every_value(rows: list[dict[str, Any]]) -> None:
+    names = ["network_id", "seed", "val_loss_last", "error_text", "epochs"]
+    parts = [single(row) for row in rows]
+    lines = [row_of(data, file_name("cells", "a", data)) for data in parts]
+    found = plain(rows_of([line for line in lines if line], names), CELLS)
+    wanted = pa.Table.from_pylist(rows, schema=CELLS).select(names)
+    bits = [table["val_loss_last"].to_numpy().tobytes() for table in (found, wanted)]
+    assert bits[0] == bits[1]
+    others = [name for name in names if name != "val_loss_last"]
+    assert found.select(others).to_pylist() == wanted.select(others).to_pylist()
+
+
+def test_a_part_is_looked_at_though_the_one_before_it_was_sound(tmp_path: Path) -> None:
+    store = d.whole_store(tmp_path / "study")
+    rows = store.trainings()
+    assert rows.num_rows == 9
+    lacking = rows.drop_columns(["latency_s"])
+    store.write_merged("cells", lacking.set_column(4, "seed", rows["seed"].cast(pa.int32())))
+    broken = [line for line in check(store) if "seed must be of type int64, got int32" in line]
+    assert len(broken) == 1
+    newer = CELLS.with_metadata({"schema_version": str(SCHEMA_VERSION + 1)})
+    store.write_merged("cells", rows.cast(newer))
+    with pytest.raises(StoreError, match="schema_version must be at most 2, got 3"):
+        store.trainings()
 
 
 def test_an_epochs_file_put_among_the_trainings_is_no_part(tmp_path: Path) -> None:

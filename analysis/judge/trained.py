@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analysis.judge.bench import Bench
 from analysis.judge.results import Results
 from analysis.predict.picks import Pick, make_pick
+from search.store.parts import rows
 from search.study.networks import Networks
 from stacnet.ids import short_hash
 
@@ -45,12 +47,13 @@ def first_epoch(
 ) -> tuple[np.ndarray, float]:
     """Validation accuracy after one epoch, mean over seeds A: (N,); and what that took, s."""
     total_N, count_N, seconds = np.zeros(len(among)), np.zeros(len(among)), 0.0
-    wanted = set(seeds_a)
-    for row in epochs.to_pylist():
-        at = results.row.get(row["network_id"])
-        if row["epoch"] == 1 and at is not None and row["seed"] in wanted:
-            total_N[at] += row["val_acc"]
+    wanted = (pc.field("epoch") == 1) & pc.field("seed").isin(list(seeds_a))
+    columns = ("network_id", "val_acc", "cum_s")
+    for network_id, accuracy, end_s in rows(epochs.filter(wanted), columns):
+        at = results.row.get(network_id)
+        if at is not None:
+            total_N[at] += accuracy
             count_N[at] += 1
-            seconds += row["cum_s"] or 0.0
+            seconds += end_s or 0.0
     mean_N = np.divide(total_N, count_N, out=np.full(len(among), np.nan), where=count_N > 0)
     return mean_N, seconds

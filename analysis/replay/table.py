@@ -9,13 +9,14 @@ from analysis.judge.agreement import mean_over_seeds
 from analysis.judge.bench import split_seeds
 from analysis.judge.results import Results, results_from_table
 from analysis.replay.simulate import Trial
+from search.store.parts import rows
 from search.store.past import Past, past_of
 from search.store.store import Store
 from search.study.networks import Networks
 from search.study.study import Study
 from search.study.training import Training
 
-EPOCH_COLUMNS = ("network_id", "protocol_id", "seed", "epoch", "cum_s")
+EPOCH_COLUMNS = ("network_id", "protocol_id", "seed", "cum_s")
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +89,9 @@ def _trials(past: Past, results: Results) -> dict[tuple[str, int], Trial]:
     _, seeds_b, _ = split_seeds(study.seeds, results.seeds)
     truth_N = mean_over_seeds(results.test_NS[:, [results.seeds.index(s) for s in seeds_b]])
     ends: dict[tuple[str, int], list[float]] = {}
-    for row in past.epochs.select(EPOCH_COLUMNS).to_pylist():
-        if row["protocol_id"] == study.protocol.protocol_id:
-            ends.setdefault((row["network_id"], row["seed"]), []).append(row["cum_s"] or 0.0)
+    for network_id, protocol_id, seed, end_s in rows(past.epochs, EPOCH_COLUMNS):
+        if protocol_id == study.protocol.protocol_id:
+            ends.setdefault((network_id, seed), []).append(end_s or 0.0)
     mean_s = results.device_s / results.trainings
     found = {}
     for training, outcome in past.known(past.history.final(study.max_attempts)):

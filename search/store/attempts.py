@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from search.store.part import IDENTITY, KEY
-from search.store.parts import codes, is_in, joined, plain, read_all, texts
+from search.store.parts import codes, is_in, joined, only, plain, read_all, texts
 from search.store.schema import CELLS, EPOCHS
 from search.store.storage import Storage
 from search.study.ends import FINAL
@@ -84,18 +84,18 @@ def counted(
         epochs: rows of `epochs` with `IDENTITY`; None to believe that they are there.
         owed: as for `read_attempts`.
     """
+    who_N, *known = codes([table, *(epochs or ())], IDENTITY)
     torn_N = np.zeros(table.num_rows, bool)
     if epochs is not None:
-        who_N, *known = codes([table, *epochs], IDENTITY)
         torn_N = needs_curve(table) & ~np.isin(who_N, np.concatenate([*known, who_N[:0]]))
-    torn = table.filter(pa.array(torn_N))
+    torn = only(table, torn_N)
     if owed and torn_N.any():
         table = _as_preempted(table, torn_N)
-    elif torn_N.any():
-        table = table.filter(pa.array(~torn_N))
-    kept_N, canonical_N = choose(table)
+    else:
+        table, who_N = only(table, ~torn_N), who_N[~torn_N]
+    kept_N, canonical_N = choose(table, who_N)
     return Attempts(
-        table=table.filter(pa.array(kept_N)),
+        table=only(table, kept_N),
         canonical_N=canonical_N[kept_N],
         torn=torn,
         damaged=damaged,
@@ -105,7 +105,7 @@ def counted(
 def standing(found: Attempts, columns: Sequence[str]) -> pa.Table:
     """The row that stands for each training, in plain types; `is_canonical` is true in all."""
     table = found.table.append_column("is_canonical", pa.array(found.canonical_N))
-    return plain(table.filter(pa.array(found.canonical_N)).select(list(columns)), CELLS)
+    return plain(only(table, found.canonical_N).select(list(columns)), CELLS)
 
 
 def curves_of(found: Attempts, tables: Sequence[pa.Table], columns: Sequence[str]) -> pa.Table:
@@ -116,12 +116,13 @@ def curves_of(found: Attempts, tables: Sequence[pa.Table], columns: Sequence[str
     """
     needed = list(dict.fromkeys([*IDENTITY, "epoch", *columns]))
     table = joined([one.select(needed) for one in tables], EPOCHS, needed)
-    who_N, counted_N = codes([table, found.table.filter(pa.array(found.canonical_N))], IDENTITY)
-    table = table.filter(pa.array(np.isin(who_N, counted_N)))
-    (row_N,) = codes([table], [*IDENTITY, "epoch"])
-    table = plain(table.take(pa.array(np.unique(row_N, return_index=True)[1])), EPOCHS)
-    order = [(name, "ascending") for name in (*KEY, "epoch")]
-    return table.sort_by(order).select(list(columns))
+    who_N, counted_N = codes([table, only(found.table, found.canonical_N)], IDENTITY)
+    table = only(table, np.isin(who_N, counted_N))
+    table = only(table, first(*codes([table], [*IDENTITY, "epoch"])))
+    network_N, protocol_N = _order_of(table["network_id"]), _order_of(table["protocol_id"])
+    numbers = [table[name].to_numpy() for name in ("epoch", "seed")]
+    order_N = np.lexsort((*numbers, protocol_N, network_N))
+    return plain(table.select(list(columns)).take(pa.array(order_N)), EPOCHS)
 
 
 def _as_preempted(table: pa.Table, torn_N: np.ndarray) -> pa.Table:
@@ -131,14 +132,17 @@ def _as_preempted(table: pa.Table, torn_N: np.ndarray) -> pa.Table:
     return table.set_column(place, "status", pa.array(status_N, pa.string()).dictionary_encode())
 
 
-def choose(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+def choose(table: pa.Table, who_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each row: whether it counts for its attempt, and whether for its training too.
 
     Of the rows of one attempt an end that counts comes first, then the worker's, then the
     driver's. Of the attempts at one training the first complete one stands, else the last that
     ended for good, else the last.
+
+    Args:
+        who_N: code of each row's attempt.
     """
-    who_N, training_N = *codes([table], IDENTITY), *codes([table], KEY)
+    (training_N,) = codes([table], KEY)
     is_final_N = is_in(table["status"], FINAL)
     is_complete_N = is_in(table["status"], frozenset({"complete"}))
     rank_N = ranks(table)
@@ -162,13 +166,17 @@ def ranks(table: pa.Table) -> np.ndarray:
 
 def first(group_N: np.ndarray, *order: np.ndarray) -> np.ndarray:
     """Whether a row is the first of its group in this order."""
-    sorted_N = np.lexsort((*reversed(order), group_N))
-    group_N = group_N[sorted_N]
-    is_first_N = np.ones(len(group_N), bool)
-    is_first_N[1:] = group_N[1:] != group_N[:-1]
-    marks_N = np.zeros(len(group_N), bool)
-    marks_N[sorted_N] = is_first_N
+    marks_N = np.ones(len(group_N), bool)
+    some = np.flatnonzero(_is_shared(group_N))  # few, as a rule
+    sorted_N = some[np.lexsort((*(one[some] for one in reversed(order)), group_N[some]))]
+    marks_N[sorted_N[1:]] = group_N[sorted_N[1:]] != group_N[sorted_N[:-1]]
     return marks_N
+
+
+def _is_shared(group_N: np.ndarray) -> np.ndarray:
+    """Whether a row's group holds others too."""
+    sorted_N = np.sort(group_N)
+    return np.isin(group_N, sorted_N[1:][sorted_N[1:] == sorted_N[:-1]])
 
 
 def _order_of(column: pa.ChunkedArray) -> np.ndarray:

@@ -7,8 +7,9 @@ from search.errors import StorageError, StoreError, UnreadableError
 from search.store.extras import read_extras
 from search.store.manifest import FILE as MANIFEST_FILE
 from search.store.manifest import check_manifest
-from search.store.part import FOLDERS, IDENTITY, SCHEMAS, DamagedPartError, Folder
-from search.store.parts import read_part, read_parts
+from search.store.part import FOLDERS, SCHEMAS, DamagedPartError, Folder
+from search.store.parts import read_part
+from search.store.past import Past
 from search.store.sealed import has_digest, unseal_table
 from search.store.store import Store
 from stacnet.checkpoint import CheckpointError, prove
@@ -40,20 +41,25 @@ class Damage:
     note: str
 
 
-def damages(store: Store, *, only: str = "") -> Iterator[Damage]:
+def damages(of: Store | Past, *, only: str = "") -> Iterator[Damage]:
     """All of them; or the one file that there is once, if it is damaged.
+
+    Args:
+        of: the store, or a look at it that has read the parts already.
 
     Raises:
         StorageError: the storage fails.
         StoreError: a part is of a newer version.
     """
+    past = of if isinstance(of, Past) else Past(of, columns=(), curve=None)
+    store = past.store
     there = [name for name in store.storage.names() if name in NOTES]
     for name in sorted(there, key=list(NOTES).index):
         if only in ("", name):
             yield from _once(store, name)
     for folder in () if only else FOLDERS:
         yield from _foreign(store, folder)
-        yield from _parts(store, folder)
+        yield from _parts(past, folder)
     if not only:
         yield from _weights(store)
 
@@ -106,9 +112,8 @@ def _foreign(store: Store, folder: Folder) -> Iterator[Damage]:
             yield _damage(store, f"{folder}/{name}", "a part must be named .parquet")
 
 
-def _parts(store: Store, folder: Folder) -> Iterator[Damage]:
-    names = store.part_names(folder)
-    found = read_parts(store.storage, folder, names, IDENTITY)
+def _parts(past: Past, folder: Folder) -> Iterator[Damage]:
+    found, store = past.readings[folder], past.store
     for name, rule in sorted(found.damaged.items()):
         yield Damage(name=name, rule=rule, note=_lost(folder))
     for name in found.names:

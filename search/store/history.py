@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from search.store.part import KEY
+from search.store.parts import rows
 from search.store.store import Store
 from search.study.ends import FINAL, OWN_FAULTS, End
 from search.study.study import Study
@@ -17,6 +18,7 @@ from search.study.training import Key, Training, id_of
 from stacnet.spec import NetworkSpec
 
 COLUMNS = (*KEY, "attempt", "lease", "status", "order", "device_fraction", "is_canonical")
+TRAINING = (*KEY, "spec_json", "point", "suggested_by")  # of which `training_of` makes one
 
 
 @dataclass(kw_only=True)
@@ -48,9 +50,9 @@ class History:
         seeds = (*study.seeds, *study.finalists.seeds)
         is_own = pc.field("protocol_id") == study.protocol.protocol_id
         table = table.filter(is_own & pc.field("seed").isin(seeds))
-        columns = [table[name].to_pylist() for name in COLUMNS]
-        rows = zip(*columns, strict=True)
-        for network_id, of, seed, attempt, lease, status, order, share, counts in rows:
+        for network_id, of, seed, attempt, lease, status, order, share, counts in rows(
+            table, COLUMNS
+        ):
             key = (network_id, of, seed)
             record = self.records.setdefault(key, Record())
             record.attempts = max(record.attempts, attempt + 1)
@@ -85,7 +87,7 @@ def begun_trainings(store: Store, history: History, *, max_attempts: int) -> lis
     }
     if not open_keys:
         return []
-    table = store.trainings([*KEY, "spec_json", "point", "suggested_by", "order"], owed=True)
+    table = store.trainings([*TRAINING, "order"], owed=True)
     table = table.filter(pc.field("network_id").isin(sorted({key[0] for key in open_keys})))
     rows = sorted(table.to_pylist(), key=lambda row: row["order"] or 0)
     return [training_of(row) for row in rows if tuple(row[name] for name in KEY) in open_keys]

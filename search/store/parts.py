@@ -1,8 +1,9 @@
 """All parts of a folder, read fast, few or many; what is no part is left out, with the reason."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,7 @@ from search.store.part import (
     from_rows,
     prove,
     row_of,
+    rows_of,
 )
 from search.store.storage import Storage
 
@@ -113,16 +115,29 @@ def plain(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return table.cast(pa.schema([schema.field(name) for name in table.column_names]))
 
 
+def only(table: pa.Table, is_N: np.ndarray) -> pa.Table:
+    """The rows for which it is true."""
+    return table if is_N.all() else table.filter(pa.array(is_N))
+
+
+def rows(table: pa.Table, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """The values of each row, a piece at a time: as Python's, all take ten times the memory."""
+    for piece in table.select(list(columns)).to_batches(max_chunksize=10_000):
+        yield from zip(*(column.to_pylist() for column in piece.columns), strict=True)
+
+
 def codes(tables: Sequence[pa.Table], columns: Sequence[str]) -> list[np.ndarray]:
     """For each row of each table an integer: equal where the rows agree in these columns."""
     both = pa.concat_tables([_encoded(table.select(list(columns))) for table in tables])
     both = both.unify_dictionaries()
-    code = np.zeros(both.num_rows, np.int64)
+    code, bound = np.zeros(both.num_rows, np.int64), 1
     for name in columns:
         values, size = _dense(both[name])
-        code = code * size + values
-        if len(code) and code.max() > 2**31:  # so that the next product fits
-            code = np.unique(code, return_inverse=True)[1]
+        if size > 1:
+            code, bound = code * size + values, bound * size
+        if bound > 2**31:  # so that the next product fits
+            distinct, code = np.unique(code, return_inverse=True)
+            bound = len(distinct)
     ends = np.cumsum([table.num_rows for table in tables])
     return np.split(code, ends[:-1])
 
@@ -130,9 +145,9 @@ def codes(tables: Sequence[pa.Table], columns: Sequence[str]) -> list[np.ndarray
 def texts(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
     """The number of each text among the distinct ones, -1 for null; and the distinct ones."""
     column = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    array = column.unify_dictionaries().combine_chunks()
-    number_N = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return number_N.astype(np.int64), array.dictionary.to_pylist()
+    column = column.unify_dictionaries()
+    distinct = column.chunk(0).dictionary.to_pylist() if column.num_chunks else []
+    return _numbers(column), distinct
 
 
 def is_in(column: pa.ChunkedArray, values: Set[str]) -> np.ndarray:
@@ -151,39 +166,47 @@ def _dense(column: pa.ChunkedArray) -> tuple[np.ndarray, int]:
     """Numbers from 0 for the values of a key column, null included, and a bound on them."""
     if not pa.types.is_dictionary(column.type) and not pa.types.is_integer(column.type):
         column = column.dictionary_encode()
-    if pa.types.is_dictionary(column.type):
-        parts = [c.indices.fill_null(-1).to_numpy(zero_copy_only=False) for c in column.chunks]
-        code = np.concatenate([*parts, np.zeros(0, np.int32)]).astype(np.int64) + 1
-    else:
-        value_N = column.to_numpy().astype(np.int64)
-        least = int(value_N.min()) if len(value_N) else 0
-        is_dense = int(value_N.max(initial=least)) - least < 2**20
-        code = value_N - least if is_dense else np.unique(value_N, return_inverse=True)[1]
-    return code, int(code.max(initial=0)) + 1
+    is_text = pa.types.is_dictionary(column.type)
+    value_N = _numbers(column) if is_text else column.to_numpy()
+    least, most = (int(value_N.min()), int(value_N.max())) if len(value_N) else (0, 0)
+    if most - least < 2**20:
+        return value_N - least, most - least + 1
+    distinct, code = np.unique(value_N, return_inverse=True)
+    return code, len(distinct)
+
+
+def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+    """Of texts with one dictionary: the place of each in it, -1 for null."""
+    chunks = [chunk.indices for chunk in column.chunks]
+    whole = [c.fill_null(-1) if c.null_count else c for c in chunks]
+    return np.concatenate([*(c.to_numpy() for c in whole), np.zeros(0, np.int32)])
 
 
 def _read_some(
     storage: Storage, folder: Folder, names: Sequence[str], columns: Sequence[str]
 ) -> Reading:
-    found, rows, is_keys = Reading(), [], set(columns) <= set(IDENTITY)
+    found, tables, lines, keys = Reading(), [], [], []
+    is_keys = set(columns) <= set(IDENTITY)
     for name in names:
-        where = f"{storage.address}/{folder}/{name}"
         try:
             data = _bytes(storage, folder, name)
-            row = row_of(data, name) if folder == "cells" else is_keys and attempt_of(name)
-            if row:
-                rows.append(row)
+            if folder == "cells" and (line := row_of(data, name)):
+                lines.append(line)
+            elif folder == "epochs" and is_keys and (key := attempt_of(name)):
+                keys.append(key)
             else:
-                table = decode(data, folder, columns, where=where, coded=True)
-                is_long = folder == "epochs" and is_keys
-                found.tables.append(_distinct(table) if is_long else table)
+                where = f"{storage.address}/{folder}/{name}"
+                tables.append(decode(data, folder, columns, where=where, coded=True))
             found.names.append(name)
         except FileNotFoundError:
             found.gone = True
         except DamagedPartError as error:
             found.damaged[f"{folder}/{name}"] = str(error)
-    if rows:
-        found.tables.append(from_rows(rows, SCHEMAS[folder], columns))
+    tables += [rows_of(lines, columns)] if lines else []
+    tables += [from_rows(keys, SCHEMAS[folder], columns)] if keys else []
+    if tables:
+        table = joined(tables, SCHEMAS[folder], columns)
+        found.tables.append(_distinct(table) if folder == "epochs" and is_keys else table)
     return found
 
 
@@ -201,8 +224,6 @@ def _distinct(table: pa.Table) -> pa.Table:
     begins_N = np.zeros(table.num_rows, bool)
     begins_N[:1] = True
     for column in table.columns:
-        array = column.combine_chunks()
-        values = array.indices if pa.types.is_dictionary(array.type) else array
-        value_N = values.fill_null(-1).to_numpy()
+        value_N = _numbers(column) if pa.types.is_dictionary(column.type) else column.to_numpy()
         begins_N[1:] |= value_N[1:] != value_N[:-1]
-    return table.take(pa.array(np.flatnonzero(begins_N)))
+    return only(table, begins_N)

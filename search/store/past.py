@@ -10,10 +10,10 @@ import pyarrow as pa
 from search.store.attempts import Attempts, counted, curves_of, needed, standing
 from search.store.extras import Extras, read_extras
 from search.store.history import COLUMNS as HISTORY
-from search.store.history import History, begun_trainings, training_of
+from search.store.history import TRAINING, History, begun_trainings, training_of
 from search.store.manifest import load_or_list
-from search.store.part import IDENTITY, KEY
-from search.store.parts import Reading, codes, joined, plain, read_all
+from search.store.part import IDENTITY, KEY, Folder
+from search.store.parts import Reading, codes, joined, plain, read_all, rows
 from search.store.schema import CELLS
 from search.store.store import Store
 from search.study.metrics import METRICS
@@ -72,6 +72,16 @@ class Past:
         return counted(self._rows, self._epochs.tables, damaged=self._damaged)
 
     @cached_property
+    def believed(self) -> Attempts:
+        """The same without a look for their epochs: half is read."""
+        return counted(self._rows, None, damaged=self._trainings.damaged)
+
+    @property
+    def readings(self) -> dict[Folder, Reading]:
+        """What was read of each table, and which files were left out."""
+        return {"cells": self._trainings, "epochs": self._epochs}
+
+    @cached_property
     def trainings(self) -> pa.Table:
         """The row that stands for each training."""
         return standing(self.attempts, self._columns)
@@ -111,8 +121,10 @@ class Past:
 
     def known(self, final: Set[Key]) -> list[tuple[Training, Outcome | None]]:
         """The stored trainings in order of completion, without outcome those that are not final."""
-        known = []
-        for row in standing(self.owed, self._columns).sort_by("ended_at").to_pylist():
+        known, columns = [], [*TRAINING, "status", *METRICS.values()]
+        table = standing(self.owed, [*columns, "ended_at"]).sort_by("ended_at")
+        for values_C in rows(table, columns):
+            row = dict(zip(columns, values_C, strict=True))
             training = training_of(row)
             values = {metric: row[column] for metric, column in METRICS.items()}
             outcome = Outcome(
@@ -129,7 +141,9 @@ class Past:
 
     @cached_property
     def _rows(self) -> pa.Table:
-        return joined(self._trainings.tables, CELLS, needed(self._columns))
+        table = joined(self._trainings.tables, CELLS, needed(self._columns))
+        self._trainings.tables.clear()  # not twice in memory
+        return table
 
     @cached_property
     def _epochs(self) -> Reading:

@@ -116,7 +116,7 @@ def to_parquet(
             fields say of themselves, units and directions stay.
     """
     sink = io.BytesIO()
-    shape: dict[str, Any] = {"use_dictionary": False} if small else {"compression": "zstd"}
+    shape: dict[str, Any] = {"use_dictionary": False} if small else {"compression": "lz4"}
     shape |= {"write_page_checksum": True, "write_statistics": False}
     table = table.cast(terse(table.schema)) if small else table
     with pq.ParquetWriter(sink, table.schema, **shape) as writer:

@@ -7,12 +7,14 @@ import numpy as np
 import pyarrow as pa
 
 from search.errors import StoreError
-from search.store.extras import Extras, extended, finalist_trainings, read_extras
+from search.store.extras import Extras, extended, finalist_trainings
 from search.store.lease import Beat, is_dead_here, read_beat
 from search.store.manifest import load_or_list
 from search.store.own import Own, best_network, own
 from search.store.part import KEY
-from search.store.parts import codes, is_in
+from search.store.parts import codes, is_in, only
+from search.store.past import Past
+from search.store.storage import Storage
 from search.store.store import Store
 from search.study.ends import FINAL, OWN_FAULTS
 from search.study.metrics import METRICS
@@ -20,6 +22,7 @@ from search.study.networks import Networks, num_trainings
 from search.study.study import Study
 
 QUIET_S = 60.0  # a heartbeat older than this is shown as lost
+EFFORT = ("device_s", "wasted_device_s", "wall_s", "hostname", "device_name")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,26 +69,26 @@ class Status:
     spending: tuple[Spending, ...]
 
 
-def status(store: Store, *, curves: bool = True) -> Status:
+def status(store: Store | Past, *, curves: bool = True) -> Status:
     """Read the store and the lease; files that are damaged or foreign are left out.
 
     Args:
+        store: or a look at it with `EFFORT` and the first objective among its columns.
         curves: whether a training must have its epochs to count. Without, half is read; what is
             lost then shows in `stac status --check` and in the next run.
 
     Raises:
         StudyError: there is no study, or it is of a newer version.
     """
-    study = store.study()
-    extras, damaged = _extras(store)
-    mine = own_of(study, extras, among := load_or_list(store.storage, study))
-    metric = METRICS[study.objectives[0].metric]
-    effort = ["device_s", "wasted_device_s", "wall_s", "hostname", "device_name"]
-    found = store.attempts(dict.fromkeys([*KEY, metric, "macs", *effort]), curves=curves)
+    past = store if isinstance(store, Past) else _look(store)
+    study, storage = past.study, past.store.storage
+    extras, damaged = extras_of(past)
+    # What is derived from the study alone, and who drives it now, are no part of the past.
+    mine, beat = own_of(study, extras, among := load_or_list(storage, study)), _beat(storage)
+    found = past.attempts if curves else past.believed
     is_own_N = mine.mask(found.table)
-    table = found.table.filter(pa.array(is_own_N))
-    canonical = table.filter(pa.array(found.canonical_N[is_own_N]))
-    beat = _living(_beat(store))
+    table = only(found.table, is_own_N)
+    canonical = only(table, found.canonical_N[is_own_N])
     running = len(beat.running) if beat else 0
     counts = _counts(canonical, table, study)
     planned = planned_trainings(study, extras, among)
@@ -113,17 +116,24 @@ def own_of(study: Study, extras: Extras, among: Networks | None) -> Own:
     return own(study, among, (training.key for training in finalist_trainings(study, extras, None)))
 
 
-def _extras(store: Store) -> tuple[Extras, int]:
+def extras_of(past: Past) -> tuple[Extras, int]:
     """The additions, and how many files of them are damaged."""
     try:
-        return read_extras(store.storage), 0
+        return past.extras, 0
     except StoreError:
         return Extras(), 1
 
 
-def _beat(store: Store) -> Beat | None:
+def _look(store: Store) -> Past:
+    """What no more than a status needs."""
+    metric = METRICS[store.study().objectives[0].metric]
+    return Past(store, columns=[metric, "macs", *EFFORT], curve=None)
+
+
+def _beat(storage: Storage) -> Beat | None:
+    """Of the driver who lives; a damaged lease is named by `stac status --check`."""
     try:
-        return read_beat(store.storage)
+        return _living(read_beat(storage))
     except StoreError:
         return None
 
@@ -137,12 +147,13 @@ def planned_trainings(study: Study, extras: Extras, among: Networks | None) -> i
 def _counts(canonical: pa.Table, table: pa.Table, study: Study) -> dict[str, int]:
     """Trainings that ended, by how, and those given up after too many faults of their own."""
     states = canonical["status"]
-    training_N, faulty_N = codes([canonical, table], KEY)
-    faults_N = np.bincount(faulty_N[is_in(table["status"], OWN_FAULTS)])
-    given_up_N = np.flatnonzero(faults_N >= study.max_attempts)
-    is_open_N = ~is_in(states, FINAL)
+    open_N, fault_N = codes(
+        [only(canonical, ~is_in(states, FINAL)), only(table, is_in(table["status"], OWN_FAULTS))],
+        KEY,
+    )
+    given_up_N = np.flatnonzero(np.bincount(fault_N) >= study.max_attempts)
     counts = {name: int(is_in(states, {name}).sum()) for name in sorted(FINAL)}
-    return counts | {"failed": int(np.isin(training_N[is_open_N], given_up_N).sum())}
+    return counts | {"failed": int(np.isin(open_N, given_up_N).sum())}
 
 
 def _eta_s(canonical: pa.Table, *, running: int, missing: int) -> float | None:
