@@ -71,6 +71,7 @@ check: setup
 
 docs: setup
 	$(SITE)
+	@echo out/site/index.html
 
 notebook: setup
 	$(BIN)/python -c 'import nbclient, nbformat; file = "examples/first_look.ipynb"; \

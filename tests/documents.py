@@ -38,11 +38,13 @@ ELSEWHERE = {
     "docs/publish.md": {"stac finalists": "40 trainings; test_run runs the finalists"},
 }
 # What runs here in a smaller form: words added to a command, or text replaced in the README.
-ONE = """'space.scales=[["off"],["off"],["off"]]' protocol.epochs=1"""
+ONE = """--override 'space.scales=[["off"],["off"],["off"]]' protocol.epochs=1"""
 SMALLER = {
-    "stac search digits --out out/digits ": f"--override {ONE}",
-    "stac search digits-tpe ": "--override strategy.trials=1 protocol.epochs=1",
-    "stac search my_study.py:mine --out out/other ": f"--override {ONE}",
+    "stac search digits --out out/digits ": ONE,
+    "stac search digits-tpe --out out/tpe --budget-s": (
+        "--override strategy.trials=1 protocol.epochs=1"
+    ),
+    "stac search digits-tpe --out out/tpe  ": f"{ONE} strategy.trials=1 --reuse-from out/digits",
 }
 SMALLER_PYTHON = {'("off", 1, 2)': '("off",)', "epochs=3": "epochs=1"}
 

@@ -19,11 +19,14 @@ from sklearn.datasets import load_digits
 
 from search.drive.ray_session import ray_session
 
+pytestmark = pytest.mark.timeout(600)  # the first one starts Ray and plays the tutorial, too
 TUTORIAL = "docs/python.md"
 PLAYED = [
     page
     for page in PAGES
-    if page != TUTORIAL and any(block.language not in SHOWN for block in blocks(page))
+    if page != TUTORIAL
+    and "" not in ELSEWHERE.get(page, {})  # all of it runs elsewhere
+    and any(block.language not in SHOWN for block in blocks(page))
 ]
 # What a page prints, among other things, when its blocks are run.
 SAID = {
@@ -33,9 +36,8 @@ SAID = {
         r"report\.html",
         r"\[\(None, ",
     ),
-    "docs/cluster.md": (),
     "docs/own_data.md": (r"240 training and 60 test images", r"8 networks"),
-    "docs/own_study.md": (r"preflight: network, recipe, data and devices fit", r"<Network "),
+    "docs/own_study.md": (r"preflight: .* fit", r"nothing was owed; .* out/other", r"<Network "),
     "docs/publish.md": (r"8 networks; the best: \(", r"tables/cells\.csv", r"report\.html"),
     "docs/resume.md": (r"finished: 2 attempts", r"owes nothing"),
     "docs/spaces.md": (r"256 points", r"params"),
