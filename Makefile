@@ -20,9 +20,11 @@ PLACE = echo $(TORCH) $$($(BIN)/python -c \
 # What .venv holds: the bytes of the lock count and not its date, which is that of its commit.
 STAMP = { cat requirements.lock pyproject.toml | cksum; $(PLACE); }
 PIP = $(UV) pip install --compile-bytecode --python $(BIN)/python
+# The site's makers announce the end of mkdocs at each build; see docs/decisions/the-site.md.
+SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 CUDA := torch|torchvision|triton|nvidia-[a-z0-9-]+|cuda-[a-z]+
 
-.PHONY: setup install stamp demo test test-long check lock clean
+.PHONY: setup install stamp demo test test-long check docs notebook lock clean
 
 setup:
 	@test "$$($(STAMP))" = "$$(cat .venv/.installed 2>/dev/null)" || $(MAKE) --no-print-directory install
@@ -65,6 +67,17 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(SITE)
+
+docs: setup
+	$(SITE)
+	@echo out/site/index.html
+
+notebook: setup
+	$(BIN)/python -c 'import nbclient, nbformat; file = "examples/first_look.ipynb"; \
+	  book = nbformat.read(file, as_version=4); \
+	  nbclient.NotebookClient(book, record_timing=False, coalesce_streams=True).execute(); \
+	  nbformat.write(book, file)'
 
 lock:
 	$(UV) pip compile -q --universal --generate-hashes --no-annotate \

@@ -1,12 +1,13 @@
 """What the cluster's story runs on its hosts; the study and the commands are the guide's."""
 
 import re
+import textwrap
 
 from hosts import ROOT
 
 GUIDE = (ROOT / "docs" / "cluster.md").read_text()
 STUDY = (
-    re.findall(r"```python\n(.*?)```", GUIDE, re.S)[0].replace("\n   ", "\n").strip()
+    textwrap.dedent(re.findall(r"```python\n(.*?)```", GUIDE, re.S)[0]).strip()
     + """
 
 
@@ -61,5 +62,5 @@ SCRIPTS = {
 
 def guide_commands() -> list[str]:
     """The lines of the guide's blocks that need no AWS account."""
-    blocks = re.findall(r"```sh local\n(.*?)```", GUIDE, re.S)
+    blocks = re.findall(r'```sh title="your machines"\n(.*?)```', GUIDE, re.S)
     return [line.strip() for block in blocks for line in block.strip().splitlines()]
