@@ -1,4 +1,4 @@
-"""The gates: STAC with all its options, SE, Gather-Excite, and the gate of SCConv.
+"""The gates: STAC with all its options, SE, Gather-Excite, SCConv's, and a static one as control.
 
 Shapes: B images, C channels, H x W pixels of the map, h x w cells of the pooled map, M hidden
 channels. STAC is a reconstruction (docs/method.md, section 1), not the authors' code.
@@ -23,6 +23,8 @@ def make_gate(channels: int, spec: AttentionSpec) -> nn.Module:
             return GatherExcite(channels, spec)
         case "scconv":
             return SelfCalibration(channels, spec)
+        case "static":
+            return Static(channels, spec)
         case _:
             assert_never(spec.kind)
 
@@ -122,6 +124,29 @@ class SelfCalibration(nn.Module):
         """Select what the gate lets through: (B, C, H, W)."""
         context_BChw = self.embed(condense(x_BCHW, self.scale, pool="avg"))
         return x_BCHW * (x_BCHW + upsample_to(context_BChw, x_BCHW, mode="nearest")).sigmoid()
+
+
+class Static(nn.Module):
+    """The control of every gate: one for all images, V * up(sigmoid(10 w)), w = 0 at the start.
+
+    What it reaches needs a template of positions and channels, and no attention. The factor lets a
+    gate close within some epochs at learning rates that suit the network.
+
+    Raises:
+        ValueError: without a scale; that of a network's spec is always a number.
+    """
+
+    def __init__(self, channels: int, spec: AttentionSpec) -> None:
+        super().__init__()
+        if spec.scale is None:
+            raise ValueError("scale of a static gate must be a number of cells, got scale=None")
+        self.upsample: Upsample = spec.upsample
+        self.logits = nn.Parameter(zeros(1, channels, spec.scale, spec.scale))
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Select what the gate lets through: (B, C, H, W)."""
+        gate_BChw = (10 * self.logits).sigmoid().expand(len(x_BCHW), -1, -1, -1)
+        return multiply(x_BCHW, gate_BChw, upsample=self.upsample)
 
 
 def condense(x_BCHW: Tensor, scale: int | None, *, pool: Pool) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from stacnet.fields import is_whole
 
-AttentionKind = Literal["stac", "se", "ge", "scconv"]
+AttentionKind = Literal["stac", "se", "ge", "scconv", "static"]
 Pool = Literal["avg", "max", "both"]
 Upsample = Literal["nearest", "bilinear"]
 Fuse = Literal["mul", "mul_res", "affine"]
@@ -22,7 +22,8 @@ class AttentionSpec:
 
     Args:
         kind: `stac`; `se` (STAC at scale 1, kernel 1); `ge` (Gather-Excite with a 1x1 MLP);
-            `scconv` (pool, convolution, upsample, sigmoid; no hidden channels).
+            `scconv` (pool, convolution, upsample, sigmoid; no hidden channels); `static` (the
+            control: a learned number per channel and cell, that never looks at the image).
         scale: cells per side of the pooled map that the gate sees; None is native, no pooling.
         kernel: side of the gate's convolutions, odd, cells.
         reduction: hidden channels are max(1, round(channels / reduction)).
@@ -91,6 +92,7 @@ LIVE_FIELDS: dict[AttentionKind, frozenset[str]] = {
     "se": _SITE | {"reduction"},
     "ge": _SITE | {"scale", "reduction"},
     "scconv": _SITE | {"scale", "kernel"},
+    "static": _SITE | {"scale", "upsample"},
 }
 _DEFAULTS = AttentionSpec()
 
@@ -126,7 +128,7 @@ def canonical(
     attention = _as_stac(replace(attention, placement=placement), size)
     cells = min(attention.scale or size, size)
     changes: dict[str, Any] = {
-        "scale": None if cells == size > 1 else cells,
+        "scale": None if cells == size > 1 and attention.kind != "static" else cells,
         "kernel": min(attention.kernel, 2 * cells - 1),
         "reduction": _canonical_reduction(attention.reduction, channels),
     }
@@ -155,7 +157,7 @@ def _as_stac(attention: AttentionSpec, size: int) -> AttentionSpec:
             cells = -(-size // extent)  # windows of that extent that the map holds
             kind = "stac" if cells in (1, size) else "ge"
             return _plain_gate(attention, kind=kind, scale=cells)
-        case "stac" | "scconv":
+        case "stac" | "scconv" | "static":
             return attention
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stacnet.attention import STAC, make_gate
+from stacnet.attention import STAC, Static, make_gate
 from stacnet.attention_spec import Position
 from stacnet.spec import NetworkSpec
 
@@ -141,7 +141,8 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Fill every parameter and buffer: the vanilla part first, then the gates.
 
     Convolutions He-normal (fan-out as in torchvision; fan-in in gates, whose hidden layer is
-    narrow), norms 1 and 0, the classifier uniform in +-1/sqrt(inputs), biases of gates 0.
+    narrow), norms 1 and 0, the classifier uniform in +-1/sqrt(inputs), biases of gates and static
+    gates 0.
     """
     modules = list(network.named_modules())
     for in_gate in (False, True):
@@ -179,6 +180,8 @@ def _initialise_one(module: nn.Module, generator: torch.Generator, *, fan: str) 
             nn.init.uniform_(module.bias, -bound, bound, generator=generator)
         case STAC():
             module.reset_strength()
+        case Static():
+            nn.init.zeros_(module.logits)
         case _:
             return False
     return True

@@ -10,7 +10,7 @@ from torch import nn
 from stacnet.attention import STAC, condense, make_gate, multiply, upsample_to
 from stacnet.attention_spec import AttentionSpec
 
-KINDS = ("stac", "se", "ge", "scconv")
+KINDS = ("stac", "se", "ge", "scconv", "static")
 C = 8
 
 
@@ -114,6 +114,19 @@ def test_gather_excite_gathers_as_timm_does(size, scale, extent):
     timm.mlp = nn.Sequential(gate.embed, nn.ReLU(), gate.expand)
     x = image(2, C, size, size)
     torch.testing.assert_close(gate(x), timm(x))
+
+
+def test_a_static_gate_is_half_at_first_and_the_same_for_every_image():
+    gate = make_gate(C, AttentionSpec(kind="static", scale=2))
+    x = image(4, C, 8, 8)
+    assert torch.equal(gate(x), 0.5 * x)
+    randomise(gate)
+    ratio = gate(x) / x
+    torch.testing.assert_close(ratio, ratio[:1].expand_as(ratio))
+    logits = upsample_to(10 * gate.logits, x[:1], mode="nearest")
+    torch.testing.assert_close(ratio[:1], logits.sigmoid())
+    with pytest.raises(ValueError, match="scale of a static gate must be a number of cells"):
+        make_gate(C, AttentionSpec(kind="static"))
 
 
 def test_the_gate_of_scconv_is_the_sigmoid_of_the_map_plus_its_context():

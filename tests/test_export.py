@@ -23,6 +23,7 @@ KINDS = {
     "se": AttentionSpec(kind="se"),
     "ge": AttentionSpec(kind="ge", scale=2),
     "scconv": AttentionSpec(kind="scconv", scale=2),
+    "static": AttentionSpec(kind="static", scale=2),
 }
 each_kind = pytest.mark.parametrize("attention", KINDS.values(), ids=KINDS.keys())
 

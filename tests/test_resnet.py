@@ -68,7 +68,7 @@ def test_networks_of_one_seed_share_the_weights_outside_their_gates():
         assert torch.equal(with_gates[name], weight)
 
 
-@pytest.mark.parametrize("kind", ["stac", "ge", "scconv"])
+@pytest.mark.parametrize("kind", ["stac", "ge", "scconv", "static"])
 def test_initialisation_reaches_every_parameter_and_buffer(kind):
     attention = AttentionSpec(kind=kind, scale=2, fuse="affine", norm="batch")
     network = build(replace(SMALL, attention=(attention,) * 4))
