@@ -18,6 +18,7 @@ from store_size import fill, plan  # pyright: ignore[reportMissingImports]
 
 from search.store.store import Store
 from search.study.studies import digits
+from search.study.training import id_of
 from stacnet.checkpoint import dumps
 from stacnet.resnet import build
 
@@ -46,7 +47,7 @@ def made(out: str, trainings: int) -> None:
     fill(out, "merged", study)
     base, store = study.space.base, Store(out)
     for seed in study.seeds[:2]:
-        training_id = f"{base.network_id}-{study.protocol.protocol_id}-{seed}"
+        training_id = id_of((base.network_id, study.protocol.protocol_id, seed))
         store.write_weights(training_id, dumps(build(base, seed=seed).state_dict()))
     predict(store)
 

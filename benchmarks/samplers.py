@@ -21,8 +21,8 @@ import optuna
 from search.sampling.optuna_space import FlatSpace, make_sampler
 from search.sampling.pruner import Halving, Never, Pruner
 from search.sampling.sampler import AskTell
-from search.store.manifest import Manifest
 from search.store.store import Store
+from search.study.networks import Networks
 from search.study.space import Scales, Space
 from search.study.study import Sampled, Study
 from search.study.training import Outcome, Training
@@ -59,9 +59,9 @@ def stored(path: str) -> tuple[Study, dict[int, float]]:
     return store.study(), {point: statistics.fmean(values) for point, values in seen.items()}
 
 
-def wrapped(study: Study, manifest: Manifest, value: Value) -> Iterator[float]:
+def wrapped(study: Study, among: Networks, value: Value) -> Iterator[float]:
     """Values in the order in which our wrapper finds them."""
-    strategy = AskTell(study, manifest)
+    strategy = AskTell(study, among)
     while isinstance(training := strategy.ask(), Training):
         assert training.point is not None
         found = value(training.point)
@@ -69,16 +69,17 @@ def wrapped(study: Study, manifest: Manifest, value: Value) -> Iterator[float]:
         strategy.tell(training, Outcome(status="complete", values={"val_acc": found}))
 
 
-def plain(study: Study, manifest: Manifest, value: Value) -> Iterator[float]:
+def plain(study: Study, among: Networks, value: Value) -> Iterator[float]:
     """The same from Optuna's own ask and tell."""
     assert isinstance(study.strategy, Sampled)
-    flat, network = FlatSpace(study.space), study.space
-    first = dict(zip(manifest.network_ids, manifest.points, strict=True))
+    flat, space = FlatSpace(study.space), study.space
     sampler = make_sampler(study.strategy, known=0)
     search = optuna.create_study(sampler=sampler, direction="maximize")
     for _ in range(study.strategy.trials):
         trial = search.ask(flat.distributions)
-        found = value(first[network.spec(flat.point(trial.params)).network_id])
+        point = among.point(space.spec(flat.point(trial.params)).network_id)
+        assert point is not None
+        found = value(point)
         yield found
         search.tell(trial, found)
 
@@ -113,14 +114,14 @@ def halved(study: Study, values: dict[int, float], pruner: Pruner) -> tuple[int,
 def compare(study: Study, values: dict[int, float], sampler: str, runs: int) -> None:
     """One line: medians of both sides."""
     points = {study.space.spec(point).network_id: point for point in values}
-    manifest = Manifest(tuple(points.values()), tuple(points))
-    limit, best = 3 * len(manifest), max(values.values())
+    among = Networks(study.space, tuple(points.values()), tuple(points))
+    limit, best = 3 * len(among), max(values.values())
     medians, seconds = [], []
     for search in (wrapped, plain):
         began, counts = time.perf_counter(), []
         for seed in range(runs):
             plan = Sampled(sampler=sampler, trials=limit, sampler_seed=seed, concurrency=1)  # type: ignore[arg-type]
-            found = search(replace(study, strategy=plan), manifest, lambda point: values[point])
+            found = search(replace(study, strategy=plan), among, lambda point: values[point])
             counts.append(trials_to_best(found, best, limit=limit))
         medians.append(statistics.median(counts))
         seconds.append((time.perf_counter() - began) / runs)

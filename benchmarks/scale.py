@@ -52,7 +52,7 @@ def study(networks: int, *, seeds: int = 1) -> Study:
 def run(kind: str, trials: int, out: str) -> None:
     """A search with an instant objective."""
     sys.path.insert(0, str(HERE.parent / "tests"))
-    from trainables import Smooth  # pyright: ignore[reportMissingImports]
+    from trainables import smooth  # pyright: ignore[reportMissingImports]
 
     from search.drive.run import Options, search
 
@@ -60,7 +60,7 @@ def run(kind: str, trials: int, out: str) -> None:
         wanted = replace(study(2 * trials), strategy=Sampled(trials=trials))
     else:
         wanted = study(512, seeds=-(-trials // 512))
-    search(wanted, out, options=Options(progress=False, stand_in=Smooth))
+    search(wanted, out, options=Options(progress=False, stand_in=smooth))
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
@@ -92,12 +92,12 @@ def filled(store: Store, trainings: int) -> None:
     """A store with so many finished trainings, in merged files of a thousand."""
     wanted = study(512, seeds=-(-trainings // 512))
     store.begin(wanted)
-    manifest = load_or_make(store.storage, wanted)
-    assert manifest is not None
+    among = load_or_make(store.storage, wanted)
+    assert among is not None
     protocol_id, moment = wanted.protocol.protocol_id, datetime(2026, 1, 1, tzinfo=UTC)
     effort = Effort(started_at=moment, ended_at=moment, wall_s=2.0, hostname="h", device_name="d")
     rows: list[dict[str, Any]] = []
-    for point in manifest.points:
+    for point in among.points:
         spec = wanted.space.spec(point)
         training = Training(spec=spec, protocol_id=protocol_id, seed=0, point=point)
         job = Job(training=training, attempt=0, order=0, gpus=0.0)
@@ -145,12 +145,12 @@ def _timed(flag: str, out: str, what: str) -> None:
 
 def resume_once(out: str) -> None:
     """Resume; prints memory and the moment at which the first new training began."""
-    from trainables import Smooth  # pyright: ignore[reportMissingImports]
+    from trainables import smooth  # pyright: ignore[reportMissingImports]
 
     from search.drive.run import Options, resume
 
     before = datetime.now(UTC)
-    resume(out, options=Options(progress=False, stand_in=Smooth))
+    resume(out, options=Options(progress=False, stand_in=smooth))
     started = [
         m for m in Store(out).trainings(["started_at"])["started_at"].to_pylist() if m > before
     ]

@@ -57,11 +57,11 @@ def plan(trainings: int, *, of: Study, networks: int = NETWORKS) -> Study:
 def made(wanted: Study) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
     """Row and epochs of one training of each network, with the seed `SEED`."""
     with tempfile.TemporaryDirectory() as scratch:
-        manifest = load_or_make(Store(scratch).storage, wanted)
-    assert manifest is not None
+        among = load_or_make(Store(scratch).storage, wanted)
+    assert among is not None
     effort = Effort(started_at=MOMENT, ended_at=MOMENT, wall_s=9.0, hostname="h", device_name="d")
     found = []
-    for point in manifest.points[:NETWORKS]:
+    for point in among.points[:NETWORKS]:
         protocol_id = wanted.protocol.protocol_id
         training = Training(
             spec=wanted.space.spec(point), protocol_id=protocol_id, seed=SEED, point=point

@@ -52,7 +52,7 @@ def predict(
     except NoVanillaError:
         if not train:
             raise
-    from search.drive.here import train_vanilla
+    from search.drive.vanilla import train_vanilla
 
     if (ended := train_vanilla(store)) != "complete":
         raise ValueError(f"a map needs the trained vanilla network, which ended as {ended}")

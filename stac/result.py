@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from search.store.extras import read_extras
-from search.store.manifest import is_too_large, load_or_list
+from search.store.manifest import load_or_list
 from search.store.own import best_network
 from search.store.status import Status, own_of, status
 from search.store.store import Store
+from search.study.networks import Networks, is_too_large, networks
 from search.study.study import Study
+from search.study.training import id_of
 from stacnet.spec import NetworkSpec
 
 if TYPE_CHECKING:
@@ -92,9 +94,7 @@ class Result:
         `.to_pandas()` gives a pandas frame, `polars.from_arrow(...)` a Polars one.
         """
         study = self.study
-        mine = own_of(
-            study, read_extras(self.store.storage), load_or_list(self.store.storage, study)
-        )
+        mine = own_of(study, read_extras(self.store.storage), self._among)
         table = self.store.trainings()
         return table.filter(pa.array(mine.mask(table)))
 
@@ -105,7 +105,7 @@ class Result:
             ValueError: none is complete.
         """
         table = self.frame()
-        found = best_network(table, self.study)
+        found = best_network(table, self.study, self._among)
         if found is None:
             raise ValueError(f"the best network needs a complete training, got none in {self}")
         return self._network(found[0], table)
@@ -143,7 +143,7 @@ class Result:
         """
         study = self.study
         for one in study.seeds if seed is None else (seed,):
-            found = self.store.weights(f"{network_id}-{study.protocol.protocol_id}-{one}")
+            found = self.store.weights(id_of((network_id, study.protocol.protocol_id, one)))
             if found is not None:
                 return found
         raise ValueError(
@@ -152,6 +152,10 @@ class Result:
             + ("" if seed is None else f" with seed {seed}")
         )
 
+    @property
+    def _among(self) -> Networks | None:
+        return load_or_list(self.store.storage, self.study)
+
     def _network(self, network_id: str, table: pa.Table) -> Network:
         study = self.study
         rows = table.filter(pc.field("network_id") == network_id)
@@ -159,10 +163,11 @@ class Result:
         if rows.num_rows:
             spec = NetworkSpec.from_dict(json.loads(rows["spec_json"][0].as_py()))
         else:
-            known = {} if is_too_large(study) else study.space.first_index
-            if network_id not in known:
+            among = None if is_too_large(study) else self._among or networks(study.space)
+            point = None if among is None else among.point(network_id)
+            if point is None:
                 raise ValueError(f"network must be one of the study's, got {network_id!r}")
-            spec = study.space.spec(known[network_id])
+            spec = study.space.spec(point)
         values_N = complete["val_acc_last"].to_numpy()
         return Network(
             id=network_id,

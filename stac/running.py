@@ -16,12 +16,14 @@ class Running(TypedDict, total=False):
         budget_s: end this run, not the study, after so many seconds.
         progress: whether to show it on stderr; it is shown unless this is False.
         loggers: also log each training there.
+        in_process: train here, one network at a time, without Ray; for small studies.
     """
 
     address: str | None
     budget_s: float | None
     progress: bool
     loggers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...]
+    in_process: bool
 
 
 def search(
@@ -38,7 +40,7 @@ def search(
         out: the study's folder, or s3:// address.
         reuse_from: another study whose finished trainings count.
         warm_start: file of networks (such as picks.json) that a sampled study tries first.
-        running: address, budget_s, progress, loggers (see `Running`).
+        running: address, budget_s, progress, loggers, in_process (see `Running`).
 
     Returns:
         The result; `result.stopped` says why the run ended early, if it did.
@@ -64,7 +66,7 @@ def resume(source: Source, **running: Unpack[Running]) -> Result:
 
     Args:
         source: a result, or the study's folder.
-        running: address, budget_s, progress, loggers (see `Running`).
+        running: address, budget_s, progress, loggers, in_process (see `Running`).
 
     Raises:
         ValueError: there is no study, another driver is at work, the storage fails.

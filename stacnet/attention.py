@@ -1,6 +1,6 @@
 """The gates: STAC with all its options, SE, Gather-Excite, and the gate of SCConv.
 
-Shapes: B images, C channels, H x W pixels of the map, s x s cells of the pooled map, M hidden
+Shapes: B images, C channels, H x W pixels of the map, h x w cells of the pooled map, M hidden
 channels. STAC is a reconstruction (docs/method.md, section 1), not the authors' code.
 """
 
@@ -63,23 +63,23 @@ class STAC(nn.Module):
             nn.init.constant_(self.strength, 1.0 if self.fuse == "affine" else 0.0)
 
     def condense(self, x_BCHW: Tensor) -> Tensor:
-        """Pooled map: (B, C, s, s)."""
+        """Pooled map: (B, C, h, w)."""
         return condense(x_BCHW, self.scale, pool=self.pool)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Select what the gate lets through: (B, C, H, W)."""
-        pooled_BCss = self.condense(x_BCHW)
-        hidden_BMss = F.relu(self.norm(self.embed(pooled_BCss)))
-        attention_BCss = self.expand(hidden_BMss)
+        pooled_BChw = self.condense(x_BCHW)
+        hidden_BMhw = F.relu(self.norm(self.embed(pooled_BChw)))
+        attention_BChw = self.expand(hidden_BMhw)
         match self.fuse:
             case "mul":
-                return multiply(x_BCHW, attention_BCss.sigmoid(), upsample=self.upsample)
+                return multiply(x_BCHW, attention_BChw.sigmoid(), upsample=self.upsample)
             case "mul_res":
-                gate_BCss = self.strength * attention_BCss.sigmoid()
-                return x_BCHW + multiply(x_BCHW, gate_BCss, upsample=self.upsample)
+                gate_BChw = self.strength * attention_BChw.sigmoid()
+                return x_BCHW + multiply(x_BCHW, gate_BChw, upsample=self.upsample)
             case "affine":
-                up_BCHW = upsample_to(attention_BCss, x_BCHW, mode=self.upsample)
-                return self.strength * x_BCHW + up_BCHW
+                up_BCuv = upsample_to(attention_BChw, x_BCHW, mode=self.upsample)
+                return self.strength * x_BCHW + up_BCuv
             case _:
                 assert_never(self.fuse)
 
@@ -120,8 +120,8 @@ class SelfCalibration(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Select what the gate lets through: (B, C, H, W)."""
-        context_BCss = self.embed(condense(x_BCHW, self.scale, pool="avg"))
-        return x_BCHW * (x_BCHW + upsample_to(context_BCss, x_BCHW, mode="nearest")).sigmoid()
+        context_BChw = self.embed(condense(x_BCHW, self.scale, pool="avg"))
+        return x_BCHW * (x_BCHW + upsample_to(context_BChw, x_BCHW, mode="nearest")).sigmoid()
 
 
 def condense(x_BCHW: Tensor, scale: int | None, *, pool: Pool) -> Tensor:
@@ -136,38 +136,38 @@ def condense(x_BCHW: Tensor, scale: int | None, *, pool: Pool) -> Tensor:
         case "max":
             return F.adaptive_max_pool2d(x_BCHW, cells)
         case "both":
-            average_BCss = F.adaptive_avg_pool2d(x_BCHW, cells)
-            return 0.5 * average_BCss + 0.5 * F.adaptive_max_pool2d(x_BCHW, cells)
+            average_BChw = F.adaptive_avg_pool2d(x_BCHW, cells)
+            return 0.5 * average_BChw + 0.5 * F.adaptive_max_pool2d(x_BCHW, cells)
         case _:
             assert_never(pool)
 
 
-def upsample_to(cells_BCss: Tensor, x_BCHW: Tensor, *, mode: Upsample) -> Tensor:
+def upsample_to(cells_BChw: Tensor, x_BCHW: Tensor, *, mode: Upsample) -> Tensor:
     """Cells at the size of the map; a single cell is left to broadcasting."""
     size = x_BCHW.shape[-2:]
-    if cells_BCss.shape[-2:] in (size, (1, 1)):
-        return cells_BCss
+    if cells_BChw.shape[-2:] in (size, (1, 1)):
+        return cells_BChw
     match mode:
         case "nearest":
-            return F.interpolate(cells_BCss, size=size, mode="nearest")
+            return F.interpolate(cells_BChw, size=size, mode="nearest")
         case "bilinear":
-            return F.interpolate(cells_BCss, size=size, mode="bilinear", align_corners=False)
+            return F.interpolate(cells_BChw, size=size, mode="bilinear", align_corners=False)
         case _:
             assert_never(mode)
 
 
-def multiply(x_BCHW: Tensor, gate_BCss: Tensor, *, upsample: Upsample) -> Tensor:
+def multiply(x_BCHW: Tensor, gate_BChw: Tensor, *, upsample: Upsample) -> Tensor:
     """The map times its upsampled gate.
 
     Where nearest cells tile the map, a view of it is multiplied and the gate is never written out
     at full size: the same bits, and one map less that the backward pass has to remember.
     """
     height, width = x_BCHW.shape[-2:]
-    rows, columns = gate_BCss.shape[-2:]
+    rows, columns = gate_BChw.shape[-2:]
     if upsample == "bilinear" or height % rows or width % columns or rows * columns == 1:
-        return x_BCHW * upsample_to(gate_BCss, x_BCHW, mode=upsample)
-    x_BCshsw = x_BCHW.unflatten(3, (columns, -1)).unflatten(2, (rows, -1))
-    return (x_BCshsw * gate_BCss[:, :, :, None, :, None]).flatten(4).flatten(2, 3)
+        return x_BCHW * upsample_to(gate_BChw, x_BCHW, mode=upsample)
+    x_BChmwn = x_BCHW.unflatten(3, (columns, -1)).unflatten(2, (rows, -1))
+    return (x_BChmwn * gate_BChw[:, :, :, None, :, None]).flatten(4).flatten(2, 3)
 
 
 def reachable_kernel(spec: AttentionSpec) -> int:

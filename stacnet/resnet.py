@@ -100,13 +100,13 @@ class BasicBlock(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H', W')."""
-        y_BCHW = self.bn1(self.conv1(x_BCHW))
+        y_BDhw = self.bn1(self.conv1(x_BCHW))
         if self.is_mid:
-            y_BCHW = self.attention(y_BCHW)
-        y_BCHW = self.bn2(self.conv2(F.relu(y_BCHW, inplace=True)))
+            y_BDhw = self.attention(y_BDhw)
+        y_BDhw = self.bn2(self.conv2(F.relu(y_BDhw, inplace=True)))
         if not self.is_mid:
-            y_BCHW = self.attention(y_BCHW)
-        return F.relu(y_BCHW + self.downsample(x_BCHW), inplace=True)
+            y_BDhw = self.attention(y_BDhw)
+        return F.relu(y_BDhw + self.downsample(x_BCHW), inplace=True)
 
 
 class Bottleneck(nn.Module):
@@ -127,14 +127,14 @@ class Bottleneck(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H', W')."""
-        y_BCHW = F.relu(self.bn1(self.conv1(x_BCHW)), inplace=True)
-        y_BCHW = self.bn2(self.conv2(y_BCHW))
+        y_BDhw = F.relu(self.bn1(self.conv1(x_BCHW)), inplace=True)
+        y_BDhw = self.bn2(self.conv2(y_BDhw))
         if self.is_mid:
-            y_BCHW = self.attention(y_BCHW)
-        y_BCHW = self.bn3(self.conv3(F.relu(y_BCHW, inplace=True)))
+            y_BDhw = self.attention(y_BDhw)
+        y_BDhw = self.bn3(self.conv3(F.relu(y_BDhw, inplace=True)))
         if not self.is_mid:
-            y_BCHW = self.attention(y_BCHW)
-        return F.relu(y_BCHW + self.downsample(x_BCHW), inplace=True)
+            y_BDhw = self.attention(y_BDhw)
+        return F.relu(y_BDhw + self.downsample(x_BCHW), inplace=True)
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:

@@ -16,7 +16,7 @@ from search.errors import StudyError
 from search.store.compact import merge_loose
 from search.store.damage import damages
 from search.store.extras import Extras, Finalist, read_extras, write_extras
-from search.store.manifest import load, load_or_make
+from search.store.manifest import load_or_make, read_manifest
 from search.store.part import FOLDERS, IDENTITY
 from search.store.rows import Effort, epoch_rows, training_row
 from search.store.store import Store
@@ -97,7 +97,7 @@ def values(store: Store, name: str) -> dict[Any, Any]:
         case "extras.json":
             return {"extras": read_extras(store.storage)}
         case "manifest.parquet":
-            return {"manifest": load(store.storage)}
+            return {"manifest": read_manifest(store.storage)[0].to_pylist()}
         case "map.parquet":
             return {"map": map_from_parquet(store.storage.read(name), source=name)}
         case "weights" | "checkpoints":

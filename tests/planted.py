@@ -3,12 +3,13 @@
 import numpy as np
 import pyarrow as pa
 
-from analysis.predict.candidates import Candidates, candidates
 from search.store.rows import network_columns, study_and_space_id
 from search.store.schema import CELLS, EPOCHS
 from search.store.store import Store
+from search.study.networks import Networks, networks
 from search.study.space import Space
 from search.study.study import Study
+from search.study.training import id_of
 from stacnet.checkpoint import dumps
 from stacnet.protocol import Protocol, ScaleSignal
 from stacnet.resnet import build
@@ -33,16 +34,16 @@ def small_study(*, seeds: tuple[int, ...] = (0, 1), margin: float = 0.01) -> Stu
     )
 
 
-def planted_accuracy(among: Candidates) -> np.ndarray:
+def planted_accuracy(among: Networks) -> np.ndarray:
     """0.4, and 0.2 for each of the last two stages that looks at 4 cells or more: (N,)."""
     return 0.4 + 0.2 * (among.cells_NT[:, 1:] >= 4).sum(1)
 
 
-def cells_table(
+def trainings_table(
     study: Study, accuracy_NS: np.ndarray, *, rows: slice = slice(None), noise_seed: int = 0
 ) -> pa.Table:
     """A complete table for these accuracies (N, S), seeds in the study's order."""
-    among = candidates(study.space)
+    among = networks(study.space)
     study_id, space_id = study_and_space_id(study)
     protocol_id = study.protocol.protocol_id
     made = []
@@ -58,7 +59,7 @@ def cells_table(
                     "protocol_id": protocol_id,
                     "seed": seed,
                     "attempt": 0,
-                    "point": int(among.points_N[n]),
+                    "point": among.points[n],
                     "params": int(among.params_N[n]),
                     "macs": int(among.macs_N[n]),
                     "status": "complete",
@@ -78,8 +79,8 @@ def cells_table(
     return pa.Table.from_pylist(made[rows], schema=CELLS)
 
 
-def epochs_table(cells: pa.Table) -> pa.Table:
-    """Curves that rise to each cell's accuracy."""
+def epochs_table(trainings: pa.Table) -> pa.Table:
+    """Curves that rise to each training's accuracy."""
     made = [
         {name: row[name] for name in ("network_id", "protocol_id", "seed", "attempt")}
         | {
@@ -91,25 +92,25 @@ def epochs_table(cells: pa.Table) -> pa.Table:
             "cum_s": 3.0 * epoch,
             "epoch_s": 3.0,
         }
-        for row in cells.to_pylist()
+        for row in trainings.to_pylist()
         for epoch in range(1, EPOCHS_RUN + 1)
     ]
     return pa.Table.from_pylist(made, schema=EPOCHS)
 
 
 def planted_store(folder: str, study: Study, *, share: float = 1.0, sd: float = 0.003) -> Store:
-    """A store with `share` of the cells, and weights of (untrained) vanilla networks."""
+    """A store with `share` of the trainings, and weights of (untrained) vanilla networks."""
     store = Store(folder)
     store.begin(study)
-    among = candidates(study.space)
+    among = networks(study.space)
     rng = np.random.default_rng(0)
     noise_NS = rng.normal(0, sd, (len(among), len(study.seeds)))
-    cells = cells_table(study, planted_accuracy(among)[:, None] + noise_NS)
-    cells = cells.slice(0, max(1, round(share * cells.num_rows)))
-    store.write_merged("cells", cells)
-    store.write_merged("epochs", epochs_table(cells))
+    trainings = trainings_table(study, planted_accuracy(among)[:, None] + noise_NS)
+    trainings = trainings.slice(0, max(1, round(share * trainings.num_rows)))
+    store.write_merged("cells", trainings)
+    store.write_merged("epochs", epochs_table(trainings))
     vanilla = study.space.base
     for seed in study.seeds:
-        cell_id = f"{vanilla.network_id}-{study.protocol.protocol_id}-{seed}"
-        store.write_weights(cell_id, dumps(build(vanilla, seed=seed).state_dict()))
+        training_id = id_of((vanilla.network_id, study.protocol.protocol_id, seed))
+        store.write_weights(training_id, dumps(build(vanilla, seed=seed).state_dict()))
     return store

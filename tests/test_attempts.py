@@ -18,6 +18,7 @@ from search.store.part import IDENTITY, single
 from search.store.schema import CELLS, EPOCHS
 from search.store.status import status
 from search.store.store import Store
+from search.study.networks import networks
 from search.study.training import Job
 
 
@@ -189,9 +190,10 @@ def test_the_best_network_is_the_best_mean_over_the_study_s_own_seeds(tmp_path: 
         row = first | change | {"epochs": 0}
         store._write_part("cells", f"x{change['seed']}", single(row))
     table, study = store.trainings(), store.study()
+    among = networks(study.space)
     best = (second["network_id"], second["val_acc_last"])
-    assert best_network(table, study) == best
-    assert ranking(table, study)[0] == best
+    assert best_network(table, study, among) == best
+    assert ranking(table, study, None)[0] == best
     assert (status(store).best_network, status(store).best) == best
-    assert best_network(table.slice(0, 0), study) is None
+    assert best_network(table.slice(0, 0), study, among) is None
     assert finalist_trainings(study, read_extras(store.storage), None)[0].seed == 100

@@ -13,6 +13,7 @@ from official_data import write_cifar10, write_cifar100, write_imagenet
 
 from search.store.rows import code_commit
 from search.store.store import Store
+from search.study.networks import networks
 from search.study.studies import load_study
 from stac.cli.commands import parse
 from stac.cli.main import main
@@ -158,7 +159,7 @@ def test_the_version_names_the_commit(stac: Stac) -> None:
 
 
 def test_a_help_page_explains_its_words_where_they_come_first(stac: Stac) -> None:
-    assert "training       one network, trained from one seed" in stac("search", "--help").stdout
+    assert "training   one network, trained from one seed" in stac("search", "--help").stdout
     assert "headroom" not in stac("search", "--help").stdout
     assert "picks      the networks that the rules choose" in stac("compare", "--help").stdout
 
@@ -172,7 +173,7 @@ def test_the_readmes_own_study_loads_and_trains_as_it_is_written(tmp_path: Path)
     _, code = re.findall(r"```python\n(.*?)```", text, flags=re.S)
     (tmp_path / "my_study.py").write_text(code)
     study = load_study(f"{tmp_path / 'my_study.py'}:mine")
-    assert (len(study.space.first_index), study.seeds) == (4, (0, 1))
+    assert (len(networks(study.space)), study.seeds) == (4, (0, 1))
     spec, splits = study.space.spec(3), load(study.protocol.data)
     trainer = Trainer(spec, study.protocol, splits)
     while not trainer.done:

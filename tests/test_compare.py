@@ -12,9 +12,9 @@ from analysis.judge.bench import make_bench, split_seeds
 from analysis.judge.compare import compare
 from analysis.judge.comparison import Comparison
 from analysis.judge.results import COLUMNS, results_from_table
-from analysis.predict.candidates import Candidates, candidates
 from analysis.predict.picks import Picks, make_pick
 from search.store.rows import study_and_space_id
+from search.study.networks import Networks, networks
 from search.study.study import Finalists, Study
 
 
@@ -24,11 +24,11 @@ def study() -> Study:
 
 
 @pytest.fixture(scope="module")
-def among(study: Study) -> Candidates:
-    return candidates(study.space)
+def among(study: Study) -> Networks:
+    return networks(study.space)
 
 
-def picks_json(study: Study, among: Candidates, **scores: np.ndarray) -> str:
+def picks_json(study: Study, among: Networks, **scores: np.ndarray) -> str:
     """A picks file with the primary rule and others, by their scores."""
     study_id, space_id = study_and_space_id(study)
     return Picks(
@@ -173,7 +173,7 @@ def test_fresh_seeds_of_finalists_measure_too(study, among, tmp_path):
     fresh = replace(study, seeds=(100, 101), finalists=Finalists(seeds=(0,)))
     rows = [i for i, trainings in enumerate(among.cells_NT.tolist()) if trainings[1:] == [4, 4]]
     table = trainings_table(fresh, np.full((len(among), 2), 0.8)).to_pylist()
-    kept = [row for row in table if row["point"] in set(among.points_N[rows].tolist())]
+    kept = [row for row in table if row["point"] in {among.points[row] for row in rows}]
     fresh_trainings = pa.Table.from_pylist(kept, schema=table_schema())
     store.write_merged("cells", fresh_trainings)
     store.write_merged("epochs", epochs_table(fresh_trainings))

@@ -17,11 +17,11 @@ from optuna.trial import FrozenTrial, TrialState
 from planted import epochs_table, planted_accuracy, trainings_table
 from pyarrow import Table
 
-from analysis.predict.candidates import candidates
 from search.errors import StudyError
 from search.sampling.export import export_csv, export_optuna
 from search.store.schema import CELLS
 from search.store.store import Store
+from search.study.networks import networks
 from search.study.space import Space
 from search.study.study import Objective, Study
 from stacnet.protocol import Protocol, ScaleSignal
@@ -50,7 +50,7 @@ def stored(
     folder: Path, study: Study, change: Callable[[list[dict[str, Any]]], None] = lambda rows: None
 ) -> Store:
     """A complete store, with rows changed before they are written."""
-    among = candidates(study.space)
+    among = networks(study.space)
     accuracy_NS = planted_accuracy(among)[:, None] + [[0.01 * s for s in range(len(study.seeds))]]
     rows = trainings_table(study, accuracy_NS).to_pylist()
     for number, row in enumerate(rows):
@@ -79,7 +79,7 @@ def test_parameters_and_values_are_those_of_the_parquet_rows(tmp_path: Path) -> 
     study = wide()
     store = stored(tmp_path / "study", study)
     trials = exported(store, tmp_path / "journal")
-    assert len(trials) == len(study.space.first_index)
+    assert len(trials) == len(networks(study.space))
     table = store.trainings().to_pylist()
     for trial in trials:
         rows = [row for row in table if row["network_id"] == trial.user_attrs["network_id"]]
@@ -122,7 +122,7 @@ def test_a_network_is_one_trial_with_the_state_the_sampler_was_told(tmp_path: Pa
 
     study = wide()
     trials = exported(stored(tmp_path / "study", study, change), tmp_path / "journal")
-    assert len(trials) == len(study.space.first_index) - 2
+    assert len(trials) == len(networks(study.space)) - 2
     first, second, third = trials[:3]
     assert (first.state, first.user_attrs["seed 7"]) == (TrialState.COMPLETE, "diverged")
     assert first.value == first.user_attrs["val_acc_last seed 3"]

@@ -16,6 +16,7 @@ import stac
 from analysis.judge.frontier import on_frontier
 from search.store.status import status
 from search.store.store import Store
+from search.study.networks import networks
 from search.study.space import Space
 from search.study.study import study_from_json
 from stacnet.cost import cost
@@ -90,7 +91,7 @@ def test_a_frame_has_a_row_for_each_training_that_counts_and_keeps_units(
     result: stac.Result,
 ) -> None:
     frame = result.frame()
-    assert frame.num_rows == len(result.study.space.first_index) * 2
+    assert frame.num_rows == len(networks(result.study.space)) * 2
     assert frame.schema.field("macs").metadata[b"unit"] == b"MACs"
     assert len(frame.to_pandas()) == frame.num_rows
 

@@ -76,8 +76,8 @@ def test_neighbours_are_invariant_to_rotation_scale_and_shift_of_the_features(cl
     gallery, queries, labels = (part.double() for part in clouds)
     rotation, _ = torch.linalg.qr(torch.randn(12, 12, dtype=torch.float64))
     before, after = Knn(k=5), Knn(k=5)
-    before.add(gallery, labels)
-    after.add(3.7 * gallery @ rotation + 2.0, labels)
+    before.add(gallery, labels[:120])
+    after.add(3.7 * gallery @ rotation + 2.0, labels[:120])
     assert torch.equal(before.look(queries), after.look(3.7 * queries @ rotation + 2.0))
 
 

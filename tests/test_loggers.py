@@ -12,6 +12,7 @@ from planted import small_study
 from tensorboardX.proto.event_pb2 import Event
 
 from search.drive.loggers import Logger, Run, make_loggers, run_name
+from search.drive.run import Options
 from search.errors import StudyError
 from search.store.store import Store
 from search.study.training import Job, Training
@@ -133,9 +134,9 @@ def test_wandb_gets_a_run_for_each_part_of_a_training(
     assert all(b"val/acc" in file.read_bytes() for file in files)
 
 
-def test_an_unknown_logger_is_refused_by_name(tmp_path: Path) -> None:
+def test_an_unknown_logger_is_refused_by_name_before_anything_begins() -> None:
     with pytest.raises(StudyError, match=r"logger must be one of tensorboard, .*, got print"):
-        make_loggers(("print",), store=begun(tmp_path), study=STUDY)
+        Options(loggers=("print",))
 
 
 def test_a_logger_that_cannot_begin_is_one_line(tmp_path: Path) -> None:

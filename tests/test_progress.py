@@ -8,9 +8,9 @@ import pytest
 from planted import epochs_table, small_study, trainings_table
 from pyarrow import Table
 
-from analysis.predict.candidates import candidates
 from search.drive.progress import Tally, duration, opening
 from search.store.store import Store
+from search.study.networks import networks
 from search.study.study import Objective, Study
 from search.study.training import Training
 
@@ -25,7 +25,7 @@ def training(point: int, seed: int, study: Study = STUDY) -> Training:
 
 def half_done(folder: Path) -> Store:
     """36 networks of two seeds: the best single training is not of the best network."""
-    store, among = Store(folder), candidates(STUDY.space)
+    store, among = Store(folder), networks(STUDY.space)
     store.begin(STUDY)
     values = [[0.5, 0.5] for _ in among.specs]
     values[3], values[7] = [0.9, 0.1], [0.7, 0.6]
@@ -88,11 +88,10 @@ def test_the_best_is_the_least_where_less_is_better() -> None:
 def test_what_will_happen_is_told_in_numbers() -> None:
     text = opening(STUDY, total=82, fresh=10, ended=3, address="/out")
     assert text == (
-        "planted: 36 networks x 2 seeds + 10 of finalists = 82 trainings "
-        "(a training is one training), 3 done; results in /out"
+        "planted: 36 networks x 2 seeds + 10 of finalists = 82 trainings, 3 done; results in /out"
     )
     one = replace(STUDY, seeds=(0,))
-    assert "1 network x 1 seed = 1 training " in opening(
+    assert "1 network x 1 seed = 1 training, " in opening(
         one, total=1, fresh=0, ended=0, address="x"
     )
 

@@ -14,7 +14,7 @@ from search.store.check import check
 from search.store.extras import read_extras
 from search.store.history import read_history
 from search.store.lease import Lease
-from search.store.manifest import load
+from search.store.manifest import read_manifest
 from search.store.part import single
 from search.store.repair import repair
 from search.store.status import status
@@ -78,11 +78,11 @@ def test_a_second_file_of_a_name_is_set_aside_beside_the_first(store: Store) -> 
 
 
 def test_a_damaged_manifest_is_made_again(store: Store) -> None:
-    whole = load(store.storage)
+    whole = read_manifest(store.storage)
     spoil(store, "manifest.parquet")
     said = list(repair(store))
     assert any("manifest.parquet" in line and "made again" in line for line in said)
-    assert load(store.storage) == whole
+    assert read_manifest(store.storage) == whole
 
 
 def test_the_parts_of_another_protocol_are_set_aside(store: Store, tmp_path: Path) -> None:

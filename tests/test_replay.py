@@ -5,20 +5,20 @@ import pytest
 from planted import planted_accuracy, planted_store, small_study
 
 from analysis.judge.agreement import trials_to_match
-from analysis.predict.candidates import candidates
 from analysis.replay.replays import Simulation, Target, replay, shuffled, stored_replays
 from analysis.replay.simulate import Trial, simulate, summarise
 from analysis.replay.table import tabulated
 from search.sampling.pruner import Never
 from search.sampling.strategy import Listed
+from search.study.networks import networks
 from search.study.training import Training
 
 TWICE = Simulation(runs=2, concurrency=2)
-CANDIDATES = candidates(small_study().space)
+NETWORKS = networks(small_study().space)
 
 
 def training(row: int) -> Training:
-    return Training(spec=CANDIDATES.specs[row], protocol_id="p", seed=0, point=row)
+    return Training(spec=NETWORKS.specs[row], protocol_id="p", seed=0, point=row)
 
 
 def trial(value: float, *ends_s: float) -> Trial:
@@ -60,7 +60,7 @@ def test_a_search_ends_after_its_trials():
 def test_a_pruned_trial_costs_only_its_epochs_and_is_never_the_best():
     class FirstEpoch:
         def should_stop(self, training_id, curve) -> bool:
-            return training_id.startswith(CANDIDATES.network_ids[1])
+            return training_id.startswith(NETWORKS.network_ids[1])
 
     TRIALS_LONG = {**TRIALS, 1: trial(0.9, 10.0, 30.0)}
     steps = list(
@@ -89,7 +89,7 @@ def table(tmp_path_factory):
 
 
 def test_shuffled_searches_need_the_expected_trials(table):
-    accuracy = planted_accuracy(CANDIDATES)
+    accuracy = planted_accuracy(NETWORKS)
     target = Target(best=0.8, pick=0.8)
     found = shuffled(table, target=target, runs=300)
     assert found.trials[-1] == 36
@@ -99,7 +99,7 @@ def test_shuffled_searches_need_the_expected_trials(table):
 
 
 def test_the_pick_as_first_trial_is_found_at_once(table):
-    best = int(CANDIDATES.points_N[planted_accuracy(CANDIDATES).argmax()])
+    best = NETWORKS.points[planted_accuracy(NETWORKS).argmax()]
     found = shuffled(table, target=Target(0.8, 0.8), first=(best,), runs=5)
     assert found.trials_to_match == 1
     assert found.regret[0] == pytest.approx(0)

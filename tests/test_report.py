@@ -144,7 +144,7 @@ def test_a_partial_study_is_reported_and_counts_its_trainings(tmp_path, store):
     partial = planted_store(str(tmp_path), small_study(seeds=(0, 1, 2, 3)), share=0.3)
     partial.storage.write("picks.json", store.storage.read("picks.json"))
     page = Path(report([partial.address])).read_text()
-    assert "The search is not finished: 43 of 144 trainings are trained." in page
+    assert "The search is not finished: 43 of 144 trainings." in page
     assert "There is no map yet" in page
 
 
@@ -168,13 +168,13 @@ def test_the_map_figure_shows_every_control_and_permuted_layout(facts):
     ]
     assert shown.places == ("stage 1", "stage 2", "stage 3")
     assert shown.scales == (1, 2, 4, 8, 16)
-    assert len(shown.panels[0].trainings) == 5 + 4 + 3
+    assert len(shown.panels[0].cells) == 5 + 4 + 3
 
 
-def test_a_scale_that_was_not_read_with_permuted_trainings_is_left_out_of_that_panel(facts):
+def test_a_scale_that_was_not_read_with_permuted_cells_is_left_out_of_that_panel(facts):
     readings = tuple(replace(r, lay=float("nan")) if r.native else r for r in facts.chart.readings)
     shown = map_facts(replace(facts.chart, readings=readings))
-    assert [len(panel.trainings) for panel in shown.panels[:3]] == [12, 12, 9]
+    assert [len(panel.cells) for panel in shown.panels[:3]] == [12, 12, 9]
 
 
 def test_the_frontier_figure_marks_vanilla_se_pick_and_best(facts):
@@ -221,7 +221,7 @@ def test_the_answer_names_who_else_picks_the_same_network(facts):
 def test_the_table_has_the_primary_first_and_a_dash_for_what_is_missing(facts):
     rows = table_rows(facts.comparison)
     assert [row.is_primary for row in rows] == [True] + [False] * (len(rows) - 1)
-    texts = [value.text for row in rows for value in row.trainings]
+    texts = [value.text for row in rows for value in row.values]
     assert "\N{EN DASH}" in texts
     assert not any("nan" in text for text in texts)
 

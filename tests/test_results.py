@@ -11,8 +11,8 @@ import pytest
 from planted import planted_accuracy, planted_store, small_study, trainings_table
 
 from analysis.judge.results import results_from_table
-from analysis.predict.candidates import Candidates, candidates
 from search.store.store import Store
+from search.study.networks import Networks, networks
 from search.study.study import Study
 
 
@@ -22,8 +22,8 @@ def study() -> Study:
 
 
 @pytest.fixture(scope="module")
-def among(study: Study) -> Candidates:
-    return candidates(study.space)
+def among(study: Study) -> Networks:
+    return networks(study.space)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def foreign(study, among) -> pa.Table:
     return trainings_table(study, accuracy_NS)
 
 
-def read(table: pa.Table, study: Study, among: Candidates):
+def read(table: pa.Table, study: Study, among: Networks):
     return results_from_table(
         table, protocol_id=study.protocol.protocol_id, known=among.network_ids
     )

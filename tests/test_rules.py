@@ -12,7 +12,6 @@ from planted import small_study
 
 from analysis.look.classmap import ClassRepMap, Reading
 from analysis.predict.baselines import reference_picks
-from analysis.predict.candidates import Candidates, candidates
 from analysis.predict.picks import Picks, check_picks, make_pick, picks_from_json
 from analysis.predict.rules import (
     MACS_RATIO,
@@ -22,6 +21,7 @@ from analysis.predict.rules import (
     within_budget,
 )
 from search.store.rows import study_and_space_id
+from search.study.networks import Networks, networks
 from search.study.study import Study
 from stacnet.cost import cost
 
@@ -34,8 +34,8 @@ def study() -> Study:
 
 
 @pytest.fixture(scope="module")
-def among(study: Study) -> Candidates:
-    return candidates(study.space)
+def among(study: Study) -> Networks:
+    return networks(study.space)
 
 
 def chart(*stages: dict[int, float], last: float, se: float = 0.005) -> ClassRepMap:
@@ -120,7 +120,7 @@ def test_a_map_without_a_scale_of_the_space_is_refused(among):
 
 @given(st.lists(st.integers(-5, 20).map(lambda n: n / 20), min_size=7, max_size=7))
 def test_r6_is_the_exact_optimum_under_the_budget(gains):
-    among = candidates(small_study().space)
+    among = networks(small_study().space)
     values = [dict(zip((1, 2, 4, 8, 16), [*gains[:3], 0, 0], strict=True))]
     values += [{1: gains[3], 4: gains[4], 8: 0.0}, {1: gains[5], 4: gains[6]}]
     made = chart(*values, last=0.0)
@@ -136,17 +136,17 @@ def test_r6_is_the_exact_optimum_under_the_budget(gains):
     assert reached == pytest.approx(enumerated)
 
 
-def test_costs_of_candidates_are_those_of_the_built_networks(among):
+def test_prices_are_those_of_the_built_networks(among):
     for row in (0, 7, 20, len(among) - 1):
         counted = cost(among.specs[row])
         assert (among.macs_N[row], among.params_N[row]) == (counted.macs, counted.params)
 
 
-def test_networks_over_the_bounds_of_the_space_are_no_candidates(study):
+def test_networks_over_the_bounds_of_the_space_are_left_out(study):
     bounded = replace(study.space, max_macs_ratio=1.01)
-    kept = candidates(bounded)
+    kept = networks(bounded)
     base = cost(study.space.base).macs
-    every = candidates(study.space)
+    every = networks(study.space)
     expected = [n for n, m in zip(every.network_ids, every.macs_N, strict=True) if m <= 1.01 * base]
     assert 0 < len(kept) < len(every)
     assert list(kept.network_ids) == expected
@@ -167,7 +167,7 @@ def test_equal_scores_go_to_the_cheapest_network(among):
 
 
 @pytest.fixture
-def picks(study: Study, among: Candidates) -> Picks:
+def picks(study: Study, among: Networks) -> Picks:
     made = chart(STEP_AT_4, SECOND, THIRD, last=0.3)
     study_id, space_id = study_and_space_id(study)
     scores = rule_scores("R2+R5", made, among)
@@ -232,7 +232,7 @@ def test_scale_combinations_of_the_planted_space_are_all_there(among):
 
 def test_a_stage_that_never_carries_attention_does_not_hide_the_fixed_placements(study):
     space = replace(study.space, scales=(*study.space.scales[:2], ("off",)))
-    found = {pick.name: pick for pick in reference_picks(candidates(space))}
+    found = {pick.name: pick for pick in reference_picks(networks(space))}
     assert found.keys() == {"SE everywhere", "s=4 everywhere"}
     stages = found["s=4 everywhere"].spec["attention"]
     assert [stage and stage["scale"] for stage in stages] == [4, 4, None]

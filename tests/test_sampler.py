@@ -11,7 +11,7 @@ import pytest
 
 from search.sampling.optuna_space import FlatSpace
 from search.sampling.sampler import AskTell
-from search.store.manifest import Manifest
+from search.study.networks import Networks, networks
 from search.study.space import Space
 from search.study.study import Objective, Sampled, SamplerName, Study
 from search.study.training import Outcome, Training
@@ -36,10 +36,9 @@ def study(sampler: SamplerName = "tpe", trials: int = 96, concurrency: int = 8) 
 
 
 @cache
-def manifest() -> Manifest:
+def among() -> Networks:
     """Its distinct networks."""
-    points = study().space.first_index
-    return Manifest(tuple(points.values()), tuple(points))
+    return networks(study().space)
 
 
 def value(training: Training) -> float:
@@ -79,25 +78,25 @@ class TestEverySampler:
     def test_trains_no_network_twice_and_visits_all_of_a_small_space(
         self, sampler: SamplerName
     ) -> None:
-        visited = [c.network_id for c in simulate(AskTell(study(sampler), manifest()))]
+        visited = [c.network_id for c in simulate(AskTell(study(sampler), among()))]
         assert len(visited) == 96
-        assert set(visited) == set(manifest().network_ids)
+        assert set(visited) == set(among().network_ids)
 
     def test_stops_at_its_number_of_trials(self, sampler: SamplerName) -> None:
-        assert len(list(simulate(AskTell(study(sampler, trials=15), manifest())))) == 15
+        assert len(list(simulate(AskTell(study(sampler, trials=15), among())))) == 15
 
     def test_ends_when_the_space_is_exhausted(self, sampler: SamplerName) -> None:
-        trainings = list(simulate(AskTell(study("random"), manifest())))
+        trainings = list(simulate(AskTell(study("random"), among())))
         known = [(training, done(training)) for training in trainings[:90]]
-        rest = simulate(AskTell(study(sampler, trials=500), manifest(), known=known))
+        rest = simulate(AskTell(study(sampler, trials=500), among(), known=known))
         assert {training.key for training in rest} == {training.key for training in trainings[90:]}
 
     def test_goes_on_from_what_is_known_and_repeats_none_of_it(self, sampler: SamplerName) -> None:
-        trainings = list(simulate(AskTell(study("random", trials=40), manifest())))
+        trainings = list(simulate(AskTell(study("random", trials=40), among())))
         known = [(training, done(training)) for training in trainings[:30]] + [
             (c, None) for c in trainings[30:34]
         ]
-        again = AskTell(study(sampler, trials=44), manifest(), known=known)
+        again = AskTell(study(sampler, trials=44), among(), known=known)
         for begun in trainings[30:34]:
             again.tell(begun, done(begun))
         fresh = [training.network_id for training in simulate(again)]
@@ -105,7 +104,7 @@ class TestEverySampler:
         assert not set(fresh) & {training.network_id for training in trainings[:34]}
 
     def test_survives_networks_that_fail_diverge_or_give_nan(self, sampler: SamplerName) -> None:
-        strategy = AskTell(study(sampler, trials=25, concurrency=1), manifest())
+        strategy = AskTell(study(sampler, trials=25, concurrency=1), among())
         ends = [
             Outcome(status="failed", values={}),
             Outcome(status="diverged", values={}, curve=(0.1,)),
@@ -119,7 +118,7 @@ class TestEverySampler:
         assert len(set(asked)) == len(asked) == 25
 
     def test_records_its_class_and_arguments(self, sampler: SamplerName) -> None:
-        training = AskTell(study(sampler), manifest()).ask()
+        training = AskTell(study(sampler), among()).ask()
         assert isinstance(training, Training)
         assert "Sampler(" in training.suggested_by
         assert "seed=0" in training.suggested_by
@@ -128,13 +127,13 @@ class TestEverySampler:
 @pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "cmaes"])
 def test_several_objectives_are_told_together(sampler: SamplerName) -> None:
     objectives = (Objective(), Objective(metric="macs", direction="minimize"))
-    strategy = AskTell(replace(study(sampler, trials=20), objectives=objectives), manifest())
+    strategy = AskTell(replace(study(sampler, trials=20), objectives=objectives), among())
     assert len({training.network_id for training in simulate(strategy)}) == 20
     assert len(strategy.told()[0].values) == 2
 
 
 def test_a_pruned_network_is_told_with_its_curve_and_without_a_final_value() -> None:
-    strategy = AskTell(study(), manifest())
+    strategy = AskTell(study(), among())
     training = strategy.ask()
     assert isinstance(training, Training)
     strategy.tell(training, Outcome(status="pruned", values={"val_acc": 0.4}, curve=(0.2, 0.4)))
@@ -145,7 +144,7 @@ def test_a_pruned_network_is_told_with_its_curve_and_without_a_final_value() -> 
 
 def test_a_network_with_two_seeds_is_one_trial_told_their_mean() -> None:
     two = replace(study(trials=5), seeds=(0, 10))
-    strategy = AskTell(two, manifest())
+    strategy = AskTell(two, among())
     trainings = list(simulate(strategy))
     assert len(trainings) == 10
     trials = strategy.told()
@@ -155,15 +154,16 @@ def test_a_network_with_two_seeds_is_one_trial_told_their_mean() -> None:
     assert any(math.isclose(value(replace(first, seed=0)) + 0.005, mean) for mean in means)
 
 
-def test_networks_beyond_the_bounds_are_never_asked_for() -> None:
-    cheap = manifest().network_ids[:10]
+def test_networks_that_are_not_listed_are_never_asked_for() -> None:
+    cheap = among().network_ids[:10]
     bounded = replace(study(), space=replace(study().space, max_macs_ratio=1.5))
-    few = Manifest(manifest().points[:10], cheap)
-    assert {training.network_id for training in simulate(AskTell(bounded, few))} == set(cheap)
+    few = among().only(range(10))
+    for one in (bounded, study()):  # a replay knows but those that were trained
+        assert {training.network_id for training in simulate(AskTell(one, few))} == set(cheap)
 
 
 def test_warm_start_points_come_first() -> None:
-    strategy = AskTell(study(), manifest(), first=[95, 17])
+    strategy = AskTell(study(), among(), first=[95, 17])
     asked = [strategy.ask(), strategy.ask()]
     assert [training.point for training in asked if isinstance(training, Training)] == [95, 17]
 
@@ -173,7 +173,7 @@ def test_a_model_is_fitted_to_the_best_and_the_latest_results_only(
     sampler: SamplerName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("search.sampling.sampler.MEMORY", 12)
-    strategy = AskTell(study(sampler), manifest())
+    strategy = AskTell(study(sampler), among())
     values, most = [], 0
     for training in simulate(strategy):
         values.append(value(training))
@@ -189,7 +189,7 @@ def test_a_model_is_fitted_to_the_best_and_the_latest_results_only(
 def test_with_several_objectives_the_front_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.sampling.sampler.MEMORY", 12)
     objectives = (Objective(), Objective(metric="macs", direction="minimize"))
-    strategy = AskTell(replace(study("tpe"), objectives=objectives), manifest())
+    strategy = AskTell(replace(study("tpe"), objectives=objectives), among())
     values = [value(training) for training in simulate(strategy)]
     assert len(values) == 96
     assert max(values[:-1]) in {trial.values[0] for trial in strategy.told() if trial.values}

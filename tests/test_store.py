@@ -205,14 +205,14 @@ def test_reused_trainings_count_are_marked_and_cost_nothing(store: Store, tmp_pa
     other = replace(STUDY, name="other")
     target = Store(tmp_path / "other")
     target.begin(other)
-    manifest = load_or_make(target.storage, other)
-    assert reuse(target, store, study=other, manifest=manifest, known=set()) == 1
+    among = load_or_make(target.storage, other)
+    assert reuse(target, store, study=other, among=among, known=set()) == 1
     assert (
         reuse(
             target,
             store,
             study=other,
-            manifest=manifest,
+            among=among,
             known=set(read_history(target, other).records),
         )
         == 0

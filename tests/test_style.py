@@ -61,6 +61,7 @@ def test_no_source_defers_annotations(path: Path) -> None:
         ("stacnet.spec", {"torch", "numpy"}),
         ("stac.cli.commands", {"torch", "ray", "matplotlib", "numpy", "pyarrow", "optuna"}),
         ("stac.cli.studies", {"torch", "ray", "pyarrow", "optuna", "pydantic", "sklearn"}),
+        ("search.study.networks", {"torch", "ray", "pyarrow", "optuna"}),
         ("search.store.store", {"ray", "optuna", "matplotlib"}),
         ("analysis.judge.compare", {"ray", "optuna"}),
         ("analysis.look.classrepsim", {"ray", "optuna"}),

@@ -65,7 +65,7 @@ def test_a_map_is_made_with_the_defaults_and_the_vanilla_network_is_trained_if_i
 
     assert stac("classrepsim", store.address, "--train") == 0
     assert "995 of 1000 classes have fewer than 2 validation images" in capsys.readouterr().out
-    (row,) = store.cells(["status", "point", "suggested_by", "epochs"]).to_pylist()
+    (row,) = store.trainings(["status", "point", "suggested_by", "epochs"]).to_pylist()
     assert row == {"status": "complete", "point": None, "suggested_by": "classrepsim", "epochs": 1}
     assert not store.storage.exists("lease.json")
 

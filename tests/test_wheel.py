@@ -16,7 +16,8 @@ EXAMPLE = """
 import stac
 study = stac.Study(name="mine", space=stac.Space(base=stac.resnet(8, width=8, input_size=8,
     classes=10), scales=("off", 1, 2)), protocol=stac.Protocol(data=stac.Digits(), epochs=3))
-print(len(study.space.first_index), stac.__file__)
+from search.study.networks import networks
+print(len(networks(study.space)), stac.__file__)
 """
 SEARCH = """
 import stac

@@ -1,4 +1,4 @@
-"""Slots whose training runs are scripted: faults by point, instant epochs."""
+"""Training runs that are scripted: faults by point, instant epochs."""
 
 import os
 import time
@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import torch
 
-from search.drive.slot import Slot
 from search.study.study import Study
 from search.study.training import Job
 from stacnet.protocol import EpochResult
@@ -61,35 +60,26 @@ class Scripted:
         self._epoch_s = pause
 
 
-class Smooth(Slot):
+def smooth(job: Job, study: Study) -> Scripted:
     """Accuracy grows with the point's index."""
-
-    def make_trainer(self, job: Job, study: Study) -> Scripted:
-        """A scripted run."""
-        top = (job.training.point or 0) / study.space.size()
-        return Scripted(epochs=study.protocol.epochs, top=top)
+    top = (job.training.point or 0) / study.space.size()
+    return Scripted(epochs=study.protocol.epochs, top=top)
 
 
-class Faulty(Slot):
+def faulty(job: Job, study: Study) -> Scripted:
     """Point 1 raises, 2 diverges, 3 runs out of memory, 4 kills its process."""
-
-    def make_trainer(self, job: Job, study: Study) -> Scripted:
-        """A scripted run, or its fault."""
-        match job.training.point:
-            case 1:
-                raise RuntimeError("a bug in a layer")
-            case 2:
-                raise Diverged("the training loss must stay finite, got nan")
-            case 3:
-                raise MemoryError("no memory left")
-            case 4:
-                os._exit(1)
-        return Scripted(epochs=study.protocol.epochs, top=0.5)
+    match job.training.point:
+        case 1:
+            raise RuntimeError("a bug in a layer")
+        case 2:
+            raise Diverged("the training loss must stay finite, got nan")
+        case 3:
+            raise MemoryError("no memory left")
+        case 4:
+            os._exit(1)
+    return Scripted(epochs=study.protocol.epochs, top=0.5)
 
 
-class Misfit(Slot):
+def misfit(job: Job, study: Study) -> Scripted:
     """Data and network do not fit: a fault of the study, not of a training."""
-
-    def make_trainer(self, job: Job, study: Study) -> Scripted:
-        """Refuses."""
-        raise ValueError("classes must be those of the data, got classes=4 for 10")
+    raise ValueError("classes must be those of the data, got classes=4 for 10")

@@ -15,7 +15,8 @@ from analysis.judge.agreement import mean_interval, mean_over_seeds
 from analysis.judge.comparison import Contrast, Front, Network
 from analysis.judge.frontier import Reference, frontier, hypervolume
 from analysis.judge.results import Results
-from analysis.predict.candidates import Candidates
+from search.store.own import best_first
+from search.study.networks import Networks
 from search.study.study import Study
 
 Floats = NDArray[np.float64]
@@ -68,8 +69,7 @@ class Bench:
         both = np.isfinite(self.select_N) & np.isfinite(self.measure_N)
         if not both.any():
             raise ValueError("a comparison needs at least one trained network, got none")
-        selected = np.where(both, self.select_N, -np.inf)
-        return int(np.lexsort((self.results.macs_N, -selected))[0])
+        return int(best_first(np.where(both, self.select_N, np.nan), self.results.macs_N)[0])
 
     @cached_property
     def paired_sd(self) -> float:
@@ -158,7 +158,7 @@ def split_seeds(
     return ours[:half], ours[half:] or ours[:half], fresh
 
 
-def make_bench(study: Study, among: Candidates, results: Results) -> Bench:
+def make_bench(study: Study, among: Networks, results: Results) -> Bench:
     """What every predictor of this study is judged on."""
     seeds_a, seeds_b, fresh = split_seeds(study.seeds, results.seeds)
     column = {seed: index for index, seed in enumerate(results.seeds)}

@@ -16,12 +16,12 @@ from analysis.judge.comparison import Cloud, Comparison, Contrast, Costs, Judged
 from analysis.judge.judge import judge
 from analysis.judge.results import Results, results_from_table
 from analysis.judge.trained import training_picks
-from analysis.predict.candidates import Candidates, candidates
 from analysis.predict.picks import Pick, Picks, check_picks, picks_from_json
 from search.store.past import Past, past_of
 from search.store.rows import study_and_space_id
 from search.store.store import Store
-from search.study.study import Exhaustive, Study
+from search.study.networks import Networks, num_trainings
+from search.study.study import Study
 
 EPOCH_COLUMNS = ("network_id", "protocol_id", "seed", "epoch", "val_acc", "cum_s")
 
@@ -40,7 +40,7 @@ def compare(
         ValueError: no picks, picks of another space, nothing trained, a bad table.
     """
     past = past_of(store)
-    study, among = past.study, candidates(past.study.space)
+    study, among = past.study, past.networks
     source, picks = read_picks(past.store, picks_file)
     _, space_id = study_and_space_id(study)
     check_picks(picks, space_id=space_id, among=among, source=source, allow_leak=allow_leak)
@@ -90,7 +90,7 @@ class Material:
     """
 
     study: Study
-    among: Candidates
+    among: Networks
     results: Results
     picks: Picks
     epochs: pa.Table
@@ -121,7 +121,7 @@ def judge_all(material: Material) -> Comparison:
         seeds_a=seeds_a,
         seeds_b=seeds_b + fresh,
         networks=len(among),
-        planned_cells=planned_cells(study, among),
+        planned_cells=num_trainings(study, among),
         seed_sd=bench.paired_sd,
         noise_ceiling=noise_ceiling(_study_seeds(results, seeds_a + seeds_b)),
         cloud=_cloud(results, bench, trained_N),
@@ -190,16 +190,6 @@ def contrasts(
             yield bench.contrast(f"pick minus pick of {other.name}", pick, row)
 
 
-def planned_cells(study: Study, among: Candidates) -> int:
-    """How many trainings the study is made of."""
-    networks = (
-        len(among)
-        if isinstance(study.strategy, Exhaustive)
-        else min(study.strategy.trials, len(among))
-    )
-    return networks * len(study.seeds)
-
-
 def _primary_first(picks: Picks, more: Sequence[Pick]) -> list[Pick]:
     primary = picks.find(picks.primary_rule)
     if primary is None:
@@ -222,9 +212,9 @@ def _study_seeds(results: Results, seeds: Sequence[int]) -> np.ndarray:
 
 
 def _missing(
-    study: Study, among: Candidates, bench: Bench, judged: Sequence[Judged]
+    study: Study, among: Networks, bench: Bench, judged: Sequence[Judged]
 ) -> Iterator[str]:
-    planned = planned_cells(study, among)
+    planned = num_trainings(study, among)
     if bench.results.trainings < planned:
         yield f"The search is not finished: {bench.results.trainings} of {planned} trainings."
     if bench.num_seeds == 1:

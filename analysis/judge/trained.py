@@ -12,14 +12,14 @@ import pyarrow.compute as pc
 
 from analysis.judge.bench import Bench
 from analysis.judge.results import Results
-from analysis.predict.candidates import Candidates
 from analysis.predict.picks import Pick, make_pick
 from search.store.parts import rows
+from search.study.networks import Networks
 from stacnet.ids import short_hash
 
 
 def training_picks(
-    among: Candidates,
+    among: Networks,
     bench: Bench,
     results: Results,
     epochs: pa.Table,
@@ -43,7 +43,7 @@ def training_picks(
 
 
 def first_epoch(
-    among: Candidates, results: Results, epochs: pa.Table, *, seeds_a: Sequence[int]
+    among: Networks, results: Results, epochs: pa.Table, *, seeds_a: Sequence[int]
 ) -> tuple[np.ndarray, float]:
     """Validation accuracy after one epoch, mean over seeds A: (N,); and what that took, s."""
     total_N, count_N, seconds = np.zeros(len(among)), np.zeros(len(among)), 0.0

@@ -37,8 +37,8 @@ class Knn:
         best_Bk = torch.empty((len(x_BM), 0), dtype=gallery_GM.dtype, device=x_BM.device)
         index_Bk = torch.empty((len(x_BM), 0), dtype=torch.int64, device=x_BM.device)
         for start in range(0, len(gallery_GM), BLOCK):
-            block_GM = gallery_GM[start : start + BLOCK]
-            similar_Bk, at_Bk = (query_BM @ block_GM.T).topk(min(self.k, len(block_GM)), dim=1)
+            block_LM = gallery_GM[start : start + BLOCK]
+            similar_Bk, at_Bk = (query_BM @ block_LM.T).topk(min(self.k, len(block_LM)), dim=1)
             best_Bk = torch.cat([best_Bk, similar_Bk], dim=1)
             index_Bk = torch.cat([index_Bk, at_Bk + start], dim=1)
             best_Bk, keep_Bk = best_Bk.topk(min(self.k, best_Bk.shape[1]), dim=1)

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from analysis.predict.candidates import Candidates
 from analysis.predict.picks import Pick, make_pick
 from analysis.predict.proxies import PROXIES, Proxy, proxy_score
+from search.study.networks import Networks
 from stacnet.data.augment import Scaling
 from stacnet.data.images import Splits
 from stacnet.resnet import build
@@ -19,12 +19,12 @@ PROXY_NETWORKS = 2000  # more candidates than this: a seeded sample of them is s
 PROXY_SEED = 7
 
 
-def baseline_picks(among: Candidates, splits: Splits) -> list[Pick]:
+def baseline_picks(among: Networks, splits: Splits) -> list[Pick]:
     """All baselines that need no training."""
     return [*reference_picks(among), *cost_picks(among), *proxy_picks(among, splits)]
 
 
-def reference_picks(among: Candidates) -> Iterator[Pick]:
+def reference_picks(among: Networks) -> Iterator[Pick]:
     """One scale in every stage that may carry attention (1 is SE everywhere), where that exists.
 
     The score is the number of stages at that scale.
@@ -36,13 +36,13 @@ def reference_picks(among: Candidates) -> Iterator[Pick]:
             yield make_pick(name, "reference", share_N, among, cost_s=0.0)
 
 
-def cost_picks(among: Candidates) -> Iterator[Pick]:
+def cost_picks(among: Networks) -> Iterator[Pick]:
     """More is better: parameters and MACs as predictors."""
     yield make_pick("parameters", "cost", among.params_N.astype(float), among, cost_s=0.0)
     yield make_pick("MACs", "cost", among.macs_N.astype(float), among, cost_s=0.0)
 
 
-def proxy_picks(among: Candidates, splits: Splits) -> Iterator[Pick]:
+def proxy_picks(among: Networks, splits: Splits) -> Iterator[Pick]:
     """Zero-cost proxies on every candidate, or on a seeded sample of a large space."""
     rng = np.random.default_rng(PROXY_SEED)
     rows = np.sort(rng.permutation(len(among))[:PROXY_NETWORKS])

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from analysis.predict.candidates import Candidates
 from analysis.predict.rules import best_candidate
 from search.store.sealed import seal, unseal
+from search.study.networks import Networks
 
 Family = Literal["rule", "control", "map", "reference", "cost", "proxy", "training"]
 
@@ -85,7 +85,7 @@ def make_pick(
     name: str,
     family: Family,
     score_N: NDArray[np.float64],
-    among: Candidates,
+    among: Networks,
     *,
     cost_s: float,
 ) -> Pick:
@@ -94,7 +94,7 @@ def make_pick(
     return Pick(
         name=name,
         family=family,
-        point=int(among.points_N[best]),
+        point=among.points[best],
         network_id=among.network_ids[best],
         spec=json.loads(json.dumps(among.specs[best].to_dict())),
         scores=tuple(None if np.isnan(s) else float(s) for s in score_N),
@@ -122,7 +122,7 @@ def picks_from_json(text: str | bytes, *, source: str) -> Picks:
 
 
 def check_picks(
-    picks: Picks, *, space_id: str, among: Candidates, source: str, allow_leak: bool = False
+    picks: Picks, *, space_id: str, among: Networks, source: str, allow_leak: bool = False
 ) -> None:
     """Refuse picks that do not belong to this space, or that have seen its results.
 
@@ -139,20 +139,19 @@ def check_picks(
             f"{source}: network_ids: must be the {len(among)} distinct networks of the space in "
             f"order, got {len(picks.network_ids)} that differ"
         )
-    points = dict(zip(among.network_ids, among.points_N.tolist(), strict=True))
     for pick in picks.picks:
-        _check_pick(pick, points, source=source, allow_leak=allow_leak)
+        _check_pick(pick, among, source=source, allow_leak=allow_leak)
 
 
-def _check_pick(pick: Pick, points: dict[str, int], *, source: str, allow_leak: bool) -> None:
+def _check_pick(pick: Pick, among: Networks, *, source: str, allow_leak: bool) -> None:
     where = f"{source}: picks[{pick.name}]"
-    if points.get(pick.network_id) != pick.point:
+    if among.point(pick.network_id) != pick.point:
         raise ValueError(
             f"{where}.network_id: must be the network of point {pick.point}, got {pick.network_id}"
         )
-    if len(pick.scores) != len(points):
+    if len(pick.scores) != len(among):
         raise ValueError(
-            f"{where}.scores: must hold one score for each of {len(points)} networks, "
+            f"{where}.scores: must hold one score for each of {len(among)} networks, "
             f"got {len(pick.scores)}"
         )
     if pick.frontier_seen is not None and not allow_leak:

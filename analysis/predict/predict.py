@@ -13,14 +13,16 @@ from analysis.look.classrepsim import Estimator, ProbeSet
 from analysis.look.controls import map_with_controls
 from analysis.look.probeset import probe_set
 from analysis.predict.baselines import baseline_picks
-from analysis.predict.candidates import Candidates, candidates
 from analysis.predict.mapfile import map_to_parquet
 from analysis.predict.picks import Family, Pick, Picks, make_pick
 from analysis.predict.rules import RULES, rule_scores
 from analysis.telling import Tell, quietly
+from search.store.past import Past
 from search.store.rows import study_and_space_id
 from search.store.store import Store
+from search.study.networks import Networks
 from search.study.study import Study
+from search.study.training import id_of
 from stacnet.data.images import load
 from stacnet.resnet import build, taps
 from stacnet.spec import NetworkSpec
@@ -75,7 +77,8 @@ def predict(
         ValueError: the data has too few validation images.
     """
     device = device or torch.device("cpu")
-    study = store.study()
+    past = Past(store)
+    study, among = past.study, past.networks
     splits = load(study.protocol.data)
     found = vanilla_networks(store, study)
     started = time.perf_counter()
@@ -89,7 +92,6 @@ def predict(
     )
     look_s = time.perf_counter() - started
     tell("scoring networks by every rule", 0, 0)
-    among = candidates(study.space)
     vanilla_s = sum(v.device_s for v in found)
     made = rule_picks(study, chart, among, vanilla_s=vanilla_s, look_s=look_s)
     made += baseline_picks(among, splits)
@@ -100,7 +102,7 @@ def predict(
 
 
 def _picks(
-    study: Study, found: list[Vanilla], among: Candidates, *, look_s: float, made: list[Pick]
+    study: Study, found: list[Vanilla], among: Networks, *, look_s: float, made: list[Pick]
 ) -> Picks:
     study_id, space_id = study_and_space_id(study)
     return Picks(
@@ -158,7 +160,7 @@ def vanilla_networks(store: Store, study: Study) -> list[Vanilla]:
         wanted = (base.network_id, study.protocol.protocol_id, "complete")
         if (row["network_id"], row["protocol_id"], row["status"]) != wanted:
             continue
-        training_id = f"{row['network_id']}-{row['protocol_id']}-{row['seed']}"
+        training_id = id_of((row["network_id"], row["protocol_id"], row["seed"]))
         state = store.weights(training_id)
         if state is None:
             continue
@@ -183,7 +185,7 @@ def vanilla_networks(store: Store, study: Study) -> list[Vanilla]:
 
 
 def rule_picks(
-    study: Study, chart: ClassRepMap, among: Candidates, *, vanilla_s: float, look_s: float
+    study: Study, chart: ClassRepMap, among: Networks, *, vanilla_s: float, look_s: float
 ) -> list[Pick]:
     """Every rule on the trained map; the primary rule and R1 on every other map."""
     made = [

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from analysis.look.classmap import ClassRepMap, Reading
 from analysis.look.classrepsim import Estimator
-from analysis.predict.candidates import Candidates
+from search.study.networks import Networks
 from search.study.study import RuleName
 from stacnet.cost import cost
 
@@ -111,7 +111,7 @@ def _significant_gain(readings: Sequence[Reading]) -> dict[int, float]:
 def rule_scores(
     rule: Rule,
     chart: ClassRepMap,
-    among: Candidates,
+    among: Networks,
     *,
     source: str = "trained",
     estimator: Estimator = "knn",
@@ -141,15 +141,13 @@ def rule_scores(
     return within_budget(total_N, among) if rule == "R6" else total_N
 
 
-def within_budget(gain_N: NDArray[np.float64], among: Candidates) -> NDArray[np.float64]:
+def within_budget(gain_N: NDArray[np.float64], among: Networks) -> NDArray[np.float64]:
     """Gains, with every network over the budget of MACs ranked behind all that keep it."""
     over_N = among.macs_N > MACS_RATIO * cost(among.space.base).macs
     return gain_N - over_N * (np.ptp(gain_N) + 1)
 
 
-def best_candidate(score_N: NDArray[np.float64], among: Candidates) -> int:
+def best_candidate(score_N: NDArray[np.float64], among: Networks) -> int:
     """The highest score; among equals the fewest MACs, then parameters, then the first point."""
-    order = np.lexsort(
-        (among.points_N, among.params_N, among.macs_N, -np.nan_to_num(score_N, nan=-np.inf))
-    )
-    return int(order[0])
+    ranked = np.lexsort((among.params_N, among.macs_N, -np.nan_to_num(score_N, nan=-np.inf)))
+    return int(ranked[0])  # stable, and networks stand in the order of their points

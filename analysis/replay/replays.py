@@ -98,14 +98,14 @@ def sampled_run(
 
     plan = Sampled(
         sampler=sampler,
-        trials=min(MOST_TRIALS, len(table.manifest)),
+        trials=min(MOST_TRIALS, len(table.among)),
         scheduler=table.study.scheduler,
         sampler_seed=seed,
         concurrency=concurrency,
     )
     drawn = table.seeds[seed % len(table.seeds)]
     study = replace(table.study, seeds=(drawn,), strategy=plan)
-    strategy = AskTell(study, table.manifest, first=first)
+    strategy = AskTell(study, table.among, first=first)
     pruner = make_pruner(study)
     return list(
         simulate(strategy, table, pruner=pruner, concurrency=concurrency, trials=plan.trials)
@@ -119,7 +119,7 @@ def shuffled(
     made = []
     for seed in range(runs):
         rng = np.random.default_rng(seed)
-        rest = [point for point in table.manifest.points if point not in set(first)]
+        rest = [point for point in table.among.points if point not in set(first)]
         order = [*first, *rng.permutation(rest)[: MOST_TRIALS - len(first)]]
         drawn = table.seeds[seed % len(table.seeds)]
         strategy = Listed((table.training(int(point), drawn) for point in order), number=len(order))
@@ -142,7 +142,8 @@ def replay_study(
     """
     past = Past(store)
     table, comparison = tabulated(past), compare(past, picks_file=picks_file)
-    target, pick = _target(comparison), _pick_point(table, comparison)
+    target = _target(comparison)
+    pick = table.among.point(comparison.primary.network.network_id)
     starts = [(), (pick,)] if pick is not None else [()]
     made = [replay(table, sampler, target=target, first=first, plan=plan) for first in starts]
     names = {one.name for one in made}
@@ -173,7 +174,8 @@ def report_replays(past: Past, comparison: Comparison) -> tuple[Replay, ...]:
         table = tabulated(past)
     except ValueError:
         return ()
-    target, pick = _target(comparison), _pick_point(table, comparison)
+    target = _target(comparison)
+    pick = table.among.point(comparison.primary.network.network_id)
     made = [shuffled(table, target=target)]
     if pick is not None:
         made.append(shuffled(table, target=target, first=(pick,)))
@@ -183,8 +185,3 @@ def report_replays(past: Past, comparison: Comparison) -> tuple[Replay, ...]:
 
 def _target(comparison: Comparison) -> Target:
     return Target(comparison.best.accuracy.value, comparison.primary.network.accuracy.value)
-
-
-def _pick_point(table: Tabulated, comparison: Comparison) -> int | None:
-    pick, names = comparison.primary.network.network_id, table.manifest.network_ids
-    return table.manifest.points[names.index(pick)] if pick in names else None

@@ -1,6 +1,5 @@
 """Stored trainings as a table that a simulated search looks results up in."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -9,12 +8,11 @@ import numpy as np
 from analysis.judge.agreement import mean_over_seeds
 from analysis.judge.bench import split_seeds
 from analysis.judge.results import Results, results_from_table
-from analysis.predict.candidates import Candidates, candidates
 from analysis.replay.simulate import Trial
-from search.store.manifest import Manifest
 from search.store.parts import rows
 from search.store.past import Past, past_of
 from search.store.store import Store
+from search.study.networks import Networks
 from search.study.study import Study
 from search.study.training import Training
 
@@ -28,14 +26,14 @@ class Tabulated:
     Args:
         study: whose they are.
         seeds: one of them is drawn for each run.
-        manifest: the networks that are stored with every seed.
+        among: the networks that are stored with every seed.
         trials: by network id and seed.
         trainings: by point and seed, as they are asked for.
     """
 
     study: Study
     seeds: tuple[int, ...]
-    manifest: Manifest
+    among: Networks
     trials: dict[tuple[str, int], Trial]
     trainings: dict[tuple[int, int], Training] = field(default_factory=dict, repr=False)
 
@@ -70,27 +68,20 @@ def tabulated(store: Store | Past) -> Tabulated:
         ValueError: fewer than two networks are trained with every seed.
     """
     past = past_of(store)
-    study, among = past.study, candidates(past.study.space)
+    study, among = past.study, past.networks
     results = results_from_table(
         past.trainings, protocol_id=study.protocol.protocol_id, known=among.network_ids
     )
     seeds = tuple(seed for seed in study.seeds if seed in results.seeds)
-    manifest = _complete(among, results, seeds)
-    if len(manifest) < 2:
+    columns = [results.seeds.index(seed) for seed in seeds]
+    is_complete_N = np.isfinite(results.val_NS[:, columns]).all(1) & bool(columns)
+    complete = among.only(np.flatnonzero(is_complete_N))
+    if len(complete) < 2:
         raise ValueError(
-            f"a replay needs at least two networks trained with every seed, got {len(manifest)} "
+            f"a replay needs at least two networks trained with every seed, got {len(complete)} "
             f"in {past.store.address}"
         )
-    return Tabulated(study, seeds, manifest, _trials(past, results))
-
-
-def _complete(among: Candidates, results: Results, seeds: Sequence[int]) -> Manifest:
-    columns = [results.seeds.index(seed) for seed in seeds]
-    rows = np.flatnonzero(np.isfinite(results.val_NS[:, columns]).all(1)) if columns else []
-    return Manifest(
-        tuple(int(among.points_N[row]) for row in rows),
-        tuple(among.network_ids[row] for row in rows),
-    )
+    return Tabulated(study, seeds, complete, _trials(past, results))
 
 
 def _trials(past: Past, results: Results) -> dict[tuple[str, int], Trial]:

@@ -1,4 +1,4 @@
-"""One attempt at a training: trains in slices, writes checkpoints, and leaves one row."""
+"""On the worker: one attempt at a training, in slices, with checkpoints, that leaves one row."""
 
 import time
 import traceback

@@ -2,6 +2,8 @@
 
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -142,6 +144,17 @@ class Desk:
         except StudyError as error:
             self.stop("trouble", error)
             return True
+
+    @contextmanager
+    def in_order(self) -> Iterator[None]:
+        """A fault in the body ends the run in order, not in the middle of an executor's loop."""
+        try:
+            yield
+        except StudyError as error:
+            self.stop("trouble", error)
+        except Exception as error:
+            rule = f"no next network, got {type(error).__name__}: {error}"
+            self.stop("trouble", StudyError(rule))
 
     def settle(self) -> None:
         """After Tune's end: jobs that were cut short but left their row are off the lease."""

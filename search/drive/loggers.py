@@ -123,16 +123,24 @@ def run_name(spec: NetworkSpec, seed: int) -> str:
     return f"{words} seed{seed} ({spec.network_id[:8]})"
 
 
-def make_loggers(names: tuple[str, ...], *, store: Store, study: Study) -> list[Logger]:
-    """Watchers of these names.
+def check_names(names: tuple[str, ...]) -> None:
+    """Refuse a name that is no logger's.
 
     Raises:
-        StudyError: unknown, not installed, or its service cannot be reached.
+        StudyError: names those that there are.
     """
     known = get_args(LoggerName)
     for name in names:
         if name not in known:
             raise StudyError(f"logger must be one of {', '.join(known)}, got {name}")
+
+
+def make_loggers(names: tuple[str, ...], *, store: Store, study: Study) -> list[Logger]:
+    """Watchers of these names.
+
+    Raises:
+        StudyError: not installed, or its service cannot be reached.
+    """
     return [Logger(name, _reached(name, store, study), study) for name in dict.fromkeys(names)]
 
 

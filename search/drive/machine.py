@@ -1,4 +1,4 @@
-"""The machine under a worker: its name, its device, and how much memory a run took at most."""
+"""On the worker: its machine's name and device, and how much memory a run took at most."""
 
 import platform
 import resource

@@ -4,16 +4,15 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
 import yaml
 
 from search.drive.ray_session import lent_cpus
 from search.errors import StudyError
-from search.store.manifest import LARGEST, is_bounded, meets_bounds
 from search.store.status import status
 from search.store.store import Store
+from search.study.networks import check_bounds
 from search.study.study import Resources, Study
 from stacnet.data.cache import open_cache
 from stacnet.data.images import data_folder, load
@@ -50,12 +49,7 @@ def preflight(study: Study, *, address: str | None) -> None:
     if address is None and not _is_ray_up():
         _check_machine(study.resources)
     check_fit(study.space.base, study.protocol, load(study.protocol.data))
-    if is_bounded(study) and not _leaves_a_network(study):
-        space = study.space
-        raise StudyError(
-            f"bounds must leave at least one network, got max_params_ratio="
-            f"{space.max_params_ratio} max_macs_ratio={space.max_macs_ratio}"
-        )
+    check_bounds(study.space)
 
 
 def admitted(store: Store, study: Study, *, address: str | None) -> Study:
@@ -156,13 +150,6 @@ def _is_ray_up() -> bool:
     """Whether this process uses a Ray already: its nodes count, not this machine."""
     ray = sys.modules.get("ray")
     return ray is not None and ray.is_initialized()
-
-
-def _leaves_a_network(study: Study) -> bool:
-    """Whether some network meets the bounds; looks no further than a manifest would."""
-    from stacnet.cost import price
-
-    return any(meets_bounds(study, price(spec)) for _, spec in islice(study.space, LARGEST))
 
 
 def _holds(node: Node, wanted: Resources) -> bool:

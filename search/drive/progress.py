@@ -7,16 +7,19 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+import rich.progress
 from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from search.drive.watcher import Watcher
+from search.store.manifest import load_or_list
 from search.store.part import KEY
 from search.store.store import Store
 from search.study.ends import FAULTS, FINAL, End
 from search.study.metrics import METRICS
+from search.study.networks import Networks
 from search.study.study import Study
 from search.study.training import Job, Training
 
@@ -32,13 +35,16 @@ class Tally:
         total: trainings of the study; None if unknown.
         ended: trainings that ended for good, in this run and before.
         failed: attempts of this run that failed, diverged or ran out of memory.
-        values: network id -> seed -> value of the complete trainings so far, own seeds only.
+        among: the study's networks; None for a space too large to list.
+        values: network id -> seed -> value of the complete trainings so far, of these networks and
+            own seeds only.
     """
 
     study: Study
     total: int | None
     ended: int = 0
     failed: int = 0
+    among: Networks | None = None
     values: dict[str, dict[int, float]] = field(default_factory=dict)
     running: int = 0
     ended_here: int = 0
@@ -47,7 +53,8 @@ class Tally:
     @classmethod
     def of(cls, store: Store, study: Study, *, total: int | None, ended: int) -> "Tally":
         """What the store holds already, so that a resumed search knows its best."""
-        tally = cls(study=study, total=total, ended=ended)
+        among = load_or_list(store.storage, study)
+        tally = cls(study=study, total=total, ended=ended, among=among)
         column = METRICS[study.objectives[0].metric]
         table = store.trainings([*KEY, "status", column])
         for network, protocol, seed, status, value in zip(*table.to_pydict().values(), strict=True):
@@ -65,8 +72,9 @@ class Tally:
             self.note(training.network_id, training.seed, value)
 
     def note(self, network_id: str, seed: int, value: float | None) -> None:
-        """A complete training; fresh seeds of finalists do not say which network is best."""
-        if seed in self.study.seeds and value is not None and math.isfinite(value):
+        """A complete training; others' networks and fresh seeds do not say which one is best."""
+        is_own = seed in self.study.seeds and (self.among is None or network_id in self.among.row)
+        if is_own and value is not None and math.isfinite(value):
             self.values.setdefault(network_id, {})[seed] = value
 
     @property
@@ -141,6 +149,30 @@ class Progress(Watcher):
         bar = ProgressBar(total=self._tally.total, completed=self._tally.ended, width=12)
         table.add_row(bar, self._tally.sentence())
         return table
+
+
+class EpochBar(Watcher):
+    """Shows the epochs of a run that is one training."""
+
+    def __init__(self, epochs: int) -> None:
+        columns = (
+            *rich.progress.Progress.get_default_columns(),
+            rich.progress.TimeElapsedColumn(),
+            rich.progress.TextColumn("{task.fields[last]}"),
+        )
+        self._bar = rich.progress.Progress(*columns, console=Console(file=sys.stderr))
+        self._task = self._bar.add_task("epochs", total=epochs, last="")
+        self._bar.start()
+
+    def reported(self, job: Job, epochs: list[dict[str, Any]]) -> None:
+        """Epochs that were finished."""
+        last = epochs[-1]
+        text = f"val acc {last['val_acc']:.4f}"
+        self._bar.update(self._task, completed=last["epoch"], last=text)
+
+    def close(self) -> None:
+        """The run is over."""
+        self._bar.stop()
 
 
 def duration(seconds: float | None) -> str:

@@ -6,8 +6,6 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +17,7 @@ from ray.tune.stopper import NoopStopper
 
 from search.drive.desk import Desk
 from search.drive.slot import Slot
+from search.drive.worker import MakeTrainer
 from search.errors import StudyError
 from search.store.lost import Loss
 from search.study.study import Resources
@@ -46,9 +45,9 @@ _NODE_DEATH = re.compile(
 class Asker(Searcher):
     """Gives Tune the slots that the desk wants. Has no state that Tune would have to save."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, make_trainer: MakeTrainer) -> None:
         super().__init__()
-        self._desk = desk
+        self._desk, self._make_trainer = desk, make_trainer
 
     def suggest(self, trial_id: str) -> Any:
         """A slot's config, None to wait, or FINISHED."""
@@ -56,7 +55,8 @@ class Asker(Searcher):
         if not isinstance(answer, float):
             return None if answer == "wait" else Searcher.FINISHED
         resources = {"cpus": self._desk.study.resources.cpus, "gpus": answer}
-        return {"store": self._desk.store.address} | resources
+        work = {"store": self._desk.store.address, "make_trainer": self._make_trainer}
+        return resources | work
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -94,7 +94,7 @@ class Teller(tune.Callback):
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """A slot is there, new or used before; it gets its first job before it is asked to work."""
         self._trials[trial.trial_id] = trial
-        with self._in_order():
+        with self._desk.in_order():
             job = self._desk.opened(trial.trial_id, trial.config["gpus"])
             if job is not None:
                 self._take(trial.trial_id, job)
@@ -102,7 +102,7 @@ class Teller(tune.Callback):
     def goes_on(self, name: str, report: dict[str, Any]) -> bool:
         """A slice is over. What the slot is told now reaches it before its next slice."""
         answer: Job | Literal["go on", "stop", "pruned"] = "stop"
-        with self._in_order():
+        with self._desk.in_order():
             answer = self._desk.reported(name, report)
             if isinstance(answer, Job):
                 self._take(name, answer)
@@ -113,19 +113,8 @@ class Teller(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """The worker died, or raised."""
         error = _error_of(trial)
-        with self._in_order():
+        with self._desk.in_order():
             self._desk.lost(trial.trial_id, loss_of(error), cause_of(error))
-
-    @contextmanager
-    def _in_order(self) -> Iterator[None]:
-        """A fault of the desk's ends the run in order, not in the middle of Tune's loop."""
-        try:
-            yield
-        except StudyError as error:
-            self._desk.stop("trouble", error)
-        except Exception as error:
-            rule = f"no next network, got {type(error).__name__}: {error}"
-            self._desk.stop("trouble", StudyError(rule))
 
     def _take(self, name: str, job: Job) -> None:
         self._actor(name).take.remote(job.to_json(), self._desk.slice_s)
@@ -155,7 +144,7 @@ class Ender(tune.Stopper):
         return NoopStopper, ()
 
 
-def run_slots(desk: Desk, *, trainable: type[Slot]) -> None:
+def run_slots(desk: Desk, *, make_trainer: MakeTrainer) -> None:
     """One Tune run, in a folder of its own that is removed: as many trials as there are slots.
 
     A trial of Tune's is a slot, for many trainings: Tune's driver slows down and grows with the
@@ -168,9 +157,9 @@ def run_slots(desk: Desk, *, trainable: type[Slot]) -> None:
     teller = Teller(desk)
     try:
         tuner = tune.Tuner(
-            trainable,
+            Slot,
             tune_config=tune.TuneConfig(
-                search_alg=Asker(desk),
+                search_alg=Asker(desk, make_trainer),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_name_creator=_name,

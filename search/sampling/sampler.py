@@ -26,7 +26,7 @@ from search.sampling.optuna_space import (
     verdict,
 )
 from search.sampling.strategy import Answer
-from search.store.manifest import Manifest, is_bounded, meets_bounds
+from search.study.networks import Networks, meets_bounds, num_networks
 from search.study.study import Sampled, Study
 from search.study.training import Outcome, Training
 from stacnet.spec import NetworkSpec
@@ -56,7 +56,7 @@ class AskTell:
 
     Args:
         study: with a `Sampled` strategy.
-        manifest: the networks that may be chosen; None for a space too large to list.
+        among: the networks that may be chosen; None for a space too large to list.
         known: trainings with outcomes in order of completion, and begun ones with None.
         first: points to try before the sampler is asked.
     """
@@ -64,14 +64,14 @@ class AskTell:
     def __init__(
         self,
         study: Study,
-        manifest: Manifest | None,
+        among: Networks | None,
         *,
         known: Iterable[tuple[Training, Outcome | None]] = (),
         first: Iterable[int] = (),
     ) -> None:
         assert isinstance(study.strategy, Sampled)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._plan, self._study, self._manifest = study.strategy, study, manifest
+        self._plan, self._study, self._among = study.strategy, study, among
         self._concurrency = study.strategy.concurrency or 2
         self._flat = FlatSpace(study.space)
         self._metrics = [objective.metric for objective in study.objectives]
@@ -80,8 +80,7 @@ class AskTell:
         self._open: dict[str, _Network] = {}  # asked for, but not told to Optuna
         self._finished = 0  # trials of Optuna's study that are
         self._is_exhausted = False
-        listed = study.strategy.trials if manifest is None else len(manifest)
-        self._limit = min(study.strategy.trials, listed)
+        self._limit = num_networks(study, among)
         self._queue: list[Training] = []
         self._complete = 0  # results from the store
         self._suggested_by = describe(study.strategy)
@@ -192,19 +191,15 @@ class AskTell:
         return network
 
     def _is_allowed(self, spec: NetworkSpec) -> bool:
-        if not is_bounded(self._study):
-            return True
-        if self._manifest is not None:
-            return spec.network_id in self._manifest.members
-        from stacnet.cost import price
-
-        return meets_bounds(self._study, price(spec))
+        if self._among is not None:
+            return spec.network_id in self._among.row
+        return meets_bounds(self._study.space, spec)
 
     def _shuffled(self) -> Iterator[int]:
-        if self._manifest is None:
+        if self._among is None:
             size = self._study.space.size()
             return (self._rng.randrange(size) for _ in range(DRAWS))
-        points = list(self._manifest.points)
+        points = list(self._among.points)
         self._rng.shuffle(points)
         return iter(points)
 

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable, Sequence, Set
 from typing import Literal, Protocol
 
-from search.store.manifest import Manifest
+from search.study.networks import Networks
 from search.study.study import Exhaustive, Study
 from search.study.training import Key, Outcome, Training
 
@@ -57,20 +57,20 @@ class Listed:
         """Nothing is learned."""
 
 
-def planned(study: Study, manifest: Manifest, *, known: Set[Key]) -> Listed:
+def planned(study: Study, among: Networks, *, known: Set[Key]) -> Listed:
     """The trainings of an exhaustive study in its shuffled order, without the known ones.
 
     A network is built only when its turn comes.
     """
     assert isinstance(study.strategy, Exhaustive)
     seeds, protocol_id = study.seeds, study.protocol.protocol_id
-    order = list(range(len(manifest) * len(seeds)))
+    order = list(range(len(among) * len(seeds)))
     random.Random(study.strategy.shuffle_seed).shuffle(order)  # part of it is an unbiased sample
     pairs = (divmod(index, len(seeds)) for index in order)
     owed = [
-        (manifest.points[network], seeds[number])
+        (among.points[network], seeds[number])
         for network, number in pairs
-        if (manifest.network_ids[network], protocol_id, seeds[number]) not in known
+        if (among.network_ids[network], protocol_id, seeds[number]) not in known
     ]
     trainings = (
         Training(spec=study.space.spec(point), protocol_id=protocol_id, seed=seed, point=point)

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from search.errors import StorageError, StoreError
 from search.store.damage import damages
 from search.store.manifest import load_or_list
+from search.store.own import floats
 from search.store.part import KEY
 from search.store.parts import codes, is_in, only
 from search.store.past import Past
@@ -22,6 +22,7 @@ from search.store.store import Store
 from search.study.ends import FAULTS, FINAL, OWN_FAULTS
 from search.study.metrics import METRICS
 from search.study.study import Study
+from search.study.training import id_of
 
 SHARES = ("val_acc_last", "test_acc_last", "test_acc_at_best_val")
 LOSSES = ("val_loss_last", "test_loss_last")
@@ -59,8 +60,8 @@ def check(store: Store | Past) -> list[str]:
         found = past.attempts
     except StoreError as error:  # of a newer version
         return list(dict.fromkeys([*broken, str(error)]))
-    manifest = load_or_list(storage, study)
-    is_own_N = own_of(study, extras, manifest).mask(found.table)
+    among = load_or_list(storage, study)
+    is_own_N = own_of(study, extras, among).mask(found.table)
     broken += _strangers(only(found.table, ~is_own_N), study)
     rows = only(found.table, is_own_N)
     broken += _values(rows, study)
@@ -68,7 +69,7 @@ def check(store: Store | Past) -> list[str]:
     broken += _torn(found.torn, standing)
     broken += _epochs(past.epochs, standing)
     if not storage.exists("lease.json"):
-        broken += _owed(standing, rows, study, planned_trainings(study, extras, manifest))
+        broken += _owed(standing, rows, study, planned_trainings(study, extras, among))
     return broken
 
 
@@ -94,20 +95,20 @@ def _values(rows: pa.Table, study: Study) -> Iterator[str]:
     is_complete_N = is_in(state, frozenset({"complete"}))
     yield from _rule(rows, "status", is_in(state, frozenset(STATUSES)), f"one of {STATUSES}")
     for name in SHARES:
-        value_N = _floats(rows, name)
+        value_N = floats(rows, name)
         good_N = _null(rows, name) | ((value_N >= 0) & (value_N <= 1))
         yield from _rule(rows, name, good_N, "a share from 0 to 1")
     there_N = ~(_null(rows, "val_acc_last") & is_complete_N)
     yield from _rule(rows, "val_acc_last", there_N, "there if complete")
     is_fault_N = is_in(state, FAULTS)
     for name in (*LOSSES, *COUNTS, *SECONDS):
-        value_N = _floats(rows, name)
+        value_N = floats(rows, name)
         good_N = _null(rows, name) | ((value_N >= 0) & np.isfinite(value_N))
         if name in LOSSES:
             good_N |= is_fault_N  # a loss that is no number is what diverging means
         yield from _rule(rows, name, good_N, "finite and at least 0")
     most = study.protocol.epochs
-    yield from _rule(rows, "epochs", ~(_floats(rows, "epochs") > most), f"at most {most}")
+    yield from _rule(rows, "epochs", ~(floats(rows, "epochs") > most), f"at most {most}")
 
 
 def _rule(rows: pa.Table, name: str, good_N: np.ndarray, rule: str) -> Iterator[str]:
@@ -139,7 +140,7 @@ def _epochs(table: pa.Table, rows: pa.Table) -> Iterator[str]:
     """Epochs are 1, 2, 3, ... up to the training's number, and the clock never goes back."""
     rows = only(rows, is_in(rows["status"], FINAL))
     training_N, row_N = codes([table, rows], KEY)
-    epoch_N, cum_N = table["epoch"].to_numpy(), _floats(table, "cum_s")
+    epoch_N, cum_N = table["epoch"].to_numpy(), floats(table, "cum_s")
     same_N = training_N[1:] == training_N[:-1]
     first_N = np.append(np.full(min(len(training_N), 1), True), ~same_N)
     wanted_N = np.where(first_N, 1, np.append(0, epoch_N[:-1])[: len(epoch_N)] + 1)
@@ -149,7 +150,7 @@ def _epochs(table: pa.Table, rows: pa.Table) -> Iterator[str]:
     names = _ids(only(table, back_N))
     yield from _few(f"{name}: cum_s must not decrease" for name in dict.fromkeys(names))
     counts_N = np.bincount(training_N, minlength=int(row_N.max(initial=0)) + 1)[row_N]
-    wrong_N = counts_N != _floats(rows, "epochs")
+    wrong_N = counts_N != floats(rows, "epochs")
     bad = only(rows, wrong_N)
     triples = zip(_ids(bad), counts_N[wrong_N], bad["epochs"].to_pylist(), strict=True)
     yield from _few(
@@ -168,11 +169,7 @@ def _owed(standing: pa.Table, rows: pa.Table, study: Study, planned: int) -> Ite
 
 
 def _ids(rows: pa.Table) -> list[str]:
-    return ["-".join(map(str, row.values())) for row in rows.select(list(KEY)).to_pylist()]
-
-
-def _floats(rows: pa.Table, name: str) -> np.ndarray:
-    return pc.fill_null(rows[name].cast(pa.float64()), float("nan")).to_numpy()
+    return [id_of(key) for key in zip(*(rows[name].to_pylist() for name in KEY), strict=True)]
 
 
 def _null(rows: pa.Table, name: str) -> np.ndarray:

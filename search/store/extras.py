@@ -7,16 +7,17 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from search.errors import StoreError, StudyError
-from search.store.manifest import Manifest
+from search.store.manifest import load_or_list
 from search.store.own import ranking
 from search.store.part import KEY
 from search.store.sealed import unseal
 from search.store.storage import Storage
 from search.store.store import Store
 from search.study.metrics import METRICS
+from search.study.networks import Networks
 from search.study.space import Space
 from search.study.study import Sampled, Study
-from search.study.training import Training
+from search.study.training import Training, id_of
 from stacnet.spec import AttentionSpec, NetworkSpec
 
 FILE = "extras.json"
@@ -108,7 +109,7 @@ def with_more_trials(store: Store, *, trials: int, promote: int) -> Extras:
     table = store.trainings([*KEY, "status", "val_acc_last"])
     pruned = [row for row in table.to_pylist() if row["status"] == "pruned"]
     pruned.sort(key=lambda row: -(row["val_acc_last"] or 0.0))
-    best = ("-".join(str(row[name]) for name in KEY) for row in pruned[:promote])
+    best = (id_of((row["network_id"], row["protocol_id"], row["seed"])) for row in pruned[:promote])
     promoted = dict.fromkeys([*extras.promoted, *best])
     return replace(extras, trials=extras.trials + trials, promoted=tuple(promoted))
 
@@ -133,9 +134,8 @@ def with_finalists(store: Store) -> Extras:
     return replace(extras, finalists=tuple(chosen.values()))
 
 
-def finalist_trainings(study: Study, extras: Extras, manifest: Manifest | None) -> list[Training]:
+def finalist_trainings(study: Study, extras: Extras, among: Networks | None) -> list[Training]:
     """The trainings of the finalists, each network once with each fresh seed."""
-    points = dict(zip(manifest.network_ids, manifest.points, strict=True)) if manifest else {}
     trainings: dict[tuple, Training] = {}
     for one in extras.finalists:
         spec = NetworkSpec.from_dict(one.spec)
@@ -144,7 +144,7 @@ def finalist_trainings(study: Study, extras: Extras, manifest: Manifest | None) 
                 spec=spec,
                 protocol_id=study.protocol.protocol_id,
                 seed=seed,
-                point=points.get(spec.network_id),
+                point=None if among is None else among.point(spec.network_id),
                 suggested_by=f"finalist: {one.reason}",
             )
             trainings.setdefault(training.key, training)
@@ -189,9 +189,9 @@ def _picks(store: Store) -> dict[str, NetworkSpec]:
 
 
 def _best(store: Store, study: Study) -> list[NetworkSpec]:
-    column = METRICS[study.objectives[0].metric]
-    table = store.trainings(list(dict.fromkeys([*KEY, "status", column])))
-    names = [name for name, _ in ranking(table, study)[: study.finalists.top]]
+    columns = dict.fromkeys([*KEY, "status", "macs", METRICS[study.objectives[0].metric]])
+    ranked = ranking(store.trainings(list(columns)), study, load_or_list(store.storage, study))
+    names = [name for name, _ in ranked[: study.finalists.top]]
     rows = store.trainings(["network_id", "spec_json"])
     specs = dict(zip(*(rows[name].to_pylist() for name in rows.column_names), strict=True))
     return [NetworkSpec.from_dict(json.loads(specs[name])) for name in names]

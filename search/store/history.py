@@ -14,7 +14,7 @@ from search.store.parts import rows
 from search.store.store import Store
 from search.study.ends import FINAL, OWN_FAULTS, End
 from search.study.study import Study
-from search.study.training import Key, Training
+from search.study.training import Key, Training, id_of
 from stacnet.spec import NetworkSpec
 
 COLUMNS = (*KEY, "attempt", "lease", "status", "order", "device_fraction", "is_canonical")
@@ -67,7 +67,7 @@ class History:
         """Pruned trainings that shall be trained to their end."""
         wanted = set(training_ids)
         for key, record in self.records.items() if wanted else ():
-            if record.status == "pruned" and "-".join(map(str, key)) in wanted:
+            if record.status == "pruned" and id_of(key) in wanted:
                 record.status, record.is_promoted = None, True
 
     def final(self, max_attempts: int) -> set[Key]:

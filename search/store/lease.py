@@ -140,8 +140,7 @@ class Lease:
 
     def held_s(self, training_id: str) -> float:
         """Seconds that the worker has had the job; 0 if it was not begun."""
-        with self._lock:
-            running = self._running.get(training_id)
+        running = self._running.get(training_id)
         return self.life_s - running.since_s if running else 0.0
 
     @property
@@ -167,16 +166,17 @@ class Lease:
     def release(self) -> None:
         """Stop the heart and give the study free.
 
-        With jobs still in workers' hands the file stays: the next driver accounts for them.
+        With jobs still in workers' hands the file stays and names them, for the next driver.
         """
         self._ended.set()
         self._news.set()
         if self._thread.is_alive():
             self._thread.join()
-        if self.trouble is None and not self._running and not self.previous:
-            with suppress(LeaseError):  # another driver's by now: it stays
-                assert_held(self._storage, self.owner)
-                self._storage.delete(FILE)
+        if self.trouble is None:
+            with suppress(StudyError):  # another driver's by now, or no storage: it stays
+                self.beat()
+                if not self._running and not self.previous:
+                    self._storage.delete(FILE)
 
     def _take(self) -> None:
         if self._storage.exists(FILE):

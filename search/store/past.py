@@ -11,11 +11,13 @@ from search.store.attempts import Attempts, counted, curves_of, needed, standing
 from search.store.extras import Extras, read_extras
 from search.store.history import COLUMNS as HISTORY
 from search.store.history import TRAINING, History, begun_trainings, training_of
+from search.store.manifest import load_or_list
 from search.store.part import IDENTITY, KEY, Folder
 from search.store.parts import Reading, codes, joined, plain, read_all, rows
 from search.store.schema import CELLS
 from search.store.store import Store
 from search.study.metrics import METRICS
+from search.study.networks import Networks, networks
 from search.study.study import Exhaustive, Study
 from search.study.training import Key, Outcome, Training
 
@@ -58,6 +60,11 @@ class Past:
     def extras(self) -> Extras:
         """What was added since."""
         return read_extras(self.store.storage)
+
+    @cached_property
+    def networks(self) -> Networks:
+        """The distinct networks of its space, from the manifest where that proves itself."""
+        return load_or_list(self.store.storage, self.study) or networks(self.study.space)
 
     @cached_property
     def attempts(self) -> Attempts:
@@ -116,8 +123,8 @@ class Past:
         """The stored trainings in order of completion, without outcome those that are not final."""
         known, columns = [], [*TRAINING, "status", *METRICS.values()]
         table = standing(self.owed, [*columns, "ended_at"]).sort_by("ended_at")
-        for values_C in rows(table, columns):
-            row = dict(zip(columns, values_C, strict=True))
+        for found in rows(table, columns):
+            row = dict(zip(columns, found, strict=True))
             training = training_of(row)
             values = {metric: row[column] for metric, column in METRICS.items()}
             outcome = Outcome(

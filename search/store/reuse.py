@@ -5,12 +5,12 @@ from dataclasses import replace
 import pyarrow as pa
 
 from search.errors import StudyError
-from search.store.manifest import LARGEST, Manifest
 from search.store.part import KEY
 from search.store.rows import study_and_space_id
 from search.store.schema import CELLS, EPOCHS
 from search.store.store import Store
-from search.study.study import Sampled, Study, first_difference
+from search.study.networks import Networks, is_too_large
+from search.study.study import Study, first_difference
 from search.study.training import Key
 
 COSTLESS = ("wait_s", "wall_s", "device_s", "wasted_device_s")  # spent there, not here
@@ -28,23 +28,22 @@ def check_source(source: Store, study: Study) -> None:
     difference = first_difference(other, same) or first_difference(same, other)
     if difference:
         raise StudyError(f"reuse needs trainings of the same protocol, got another {difference}")
-    if study.space.size() > LARGEST and isinstance(study.strategy, Sampled):
+    if is_too_large(study):
         raise StudyError(
             f"reuse needs a space small enough to list, got {study.space.size()} points"
         )
 
 
 def reuse(
-    store: Store, source: Store, *, study: Study, manifest: Manifest | None, known: set[Key]
+    store: Store, source: Store, *, study: Study, among: Networks | None, known: set[Key]
 ) -> int:
     """Copy complete trainings that this study wants and does not have; how many.
 
     They are marked `suggested_by = reuse:<study>`, with the effort of this study, which is none.
     """
-    assert manifest is not None  # see `check_source`
+    assert among is not None  # see `check_source`
     origin = source.study().study_id
     study_id, space_id = study_and_space_id(study)
-    points = dict(zip(manifest.network_ids, manifest.points, strict=True))
     rows = []
     for row in source.trainings().to_pylist():
         key = tuple(row[name] for name in KEY)
@@ -52,12 +51,12 @@ def reuse(
             row["status"] == "complete"
             and row["protocol_id"] == study.protocol.protocol_id
             and row["seed"] in study.seeds
-            and row["network_id"] in points
+            and row["network_id"] in among.row
             and key not in known
         )
         if wanted:
             change = {"study_id": study_id, "space_id": space_id, "is_canonical": None}
-            change |= {"attempt": 0, "order": None, "point": points[row["network_id"]]}
+            change |= {"attempt": 0, "order": None, "point": among.point(row["network_id"])}
             change |= {"suggested_by": f"reuse:{origin}"} | dict.fromkeys(COSTLESS, 0.0)
             rows.append(row | change)
     if rows:

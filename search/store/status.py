@@ -9,7 +9,7 @@ import pyarrow as pa
 from search.errors import StoreError
 from search.store.extras import Extras, extended, finalist_trainings
 from search.store.lease import Beat, is_dead_here, read_beat
-from search.store.manifest import Manifest, load_or_list
+from search.store.manifest import load_or_list
 from search.store.own import Own, best_network, own
 from search.store.part import KEY
 from search.store.parts import codes, is_in, only
@@ -18,7 +18,8 @@ from search.store.storage import Storage
 from search.store.store import Store
 from search.study.ends import FINAL, OWN_FAULTS
 from search.study.metrics import METRICS
-from search.study.study import Exhaustive, Study
+from search.study.networks import Networks, num_trainings
+from search.study.study import Study
 
 QUIET_S = 60.0  # a heartbeat older than this is shown as lost
 EFFORT = ("device_s", "wasted_device_s", "wall_s", "hostname", "device_name")
@@ -82,17 +83,17 @@ def status(store: Store | Past, *, curves: bool = True) -> Status:
     past = store if isinstance(store, Past) else _look(store)
     study, storage = past.study, past.store.storage
     extras, damaged = extras_of(past)
-    # What is derived from the study alone, and who drives it now, are no part of the past.
-    mine, beat = own_of(study, extras, manifest := load_or_list(storage, study)), _beat(storage)
+    # Not past.networks, which lists any space; nor is who drives the study now of the past.
+    mine, beat = own_of(study, extras, among := load_or_list(storage, study)), _beat(storage)
     found = past.attempts if curves else past.believed
     is_own_N = mine.mask(found.table)
     table = only(found.table, is_own_N)
     canonical = only(table, found.canonical_N[is_own_N])
     running = len(beat.running) if beat else 0
     counts = _counts(canonical, table, study)
-    planned = planned_trainings(study, extras, manifest)
+    planned = planned_trainings(study, extras, among)
     missing = max(planned - sum(counts.values()) - running, 0)
-    best_network_id, best = best_network(canonical, study) or (None, None)
+    best_network_id, best = best_network(canonical, study, among) or (None, None)
     return Status(
         name=study.name,
         cells=planned,
@@ -110,11 +111,9 @@ def status(store: Store | Past, *, curves: bool = True) -> Status:
     )
 
 
-def own_of(study: Study, extras: Extras, manifest: Manifest | None) -> Own:
+def own_of(study: Study, extras: Extras, among: Networks | None) -> Own:
     """What is the study's own, finalists included."""
-    return own(
-        study, manifest, (training.key for training in finalist_trainings(study, extras, None))
-    )
+    return own(study, among, (training.key for training in finalist_trainings(study, extras, None)))
 
 
 def extras_of(past: Past) -> tuple[Extras, int]:
@@ -128,7 +127,7 @@ def extras_of(past: Past) -> tuple[Extras, int]:
 def _look(store: Store) -> Past:
     """What no more than a status needs."""
     metric = METRICS[store.study().objectives[0].metric]
-    return Past(store, columns=[metric, *EFFORT], curve=None)
+    return Past(store, columns=[metric, "macs", *EFFORT], curve=None)
 
 
 def _beat(storage: Storage) -> Beat | None:
@@ -139,14 +138,10 @@ def _beat(storage: Storage) -> Beat | None:
         return None
 
 
-def planned_trainings(study: Study, extras: Extras, manifest: Manifest | None) -> int:
+def planned_trainings(study: Study, extras: Extras, among: Networks | None) -> int:
     """How many trainings a study comes to, finalists included."""
-    if isinstance(study.strategy, Exhaustive):
-        networks = len(manifest) if manifest else study.space.size()
-    else:
-        trials = extended(study, extras).strategy.trials  # type: ignore[union-attr]
-        networks = min(trials, len(manifest)) if manifest else trials
-    return networks * len(study.seeds) + len(finalist_trainings(study, extras, None))
+    fresh = len(finalist_trainings(study, extras, None))
+    return num_trainings(extended(study, extras), among) + fresh
 
 
 def _counts(canonical: pa.Table, table: pa.Table, study: Study) -> dict[str, int]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from typing import Annotated, Literal, cast
 
 from stacnet.attention_spec import (
@@ -172,17 +173,30 @@ class Space:
         )
         return replace(self.base, attention=attention)
 
-    def find(self, spec: NetworkSpec) -> int | None:
-        """The first point that is this network, or None."""
-        return self.first_index.get(spec.network_id)
+    @property
+    def is_bounded(self) -> bool:
+        """Whether networks must be priced before they are trained."""
+        return self.max_params_ratio is not None or self.max_macs_ratio is not None
 
-    @cached_property
-    def first_index(self) -> dict[str, int]:
-        """network id -> first point with that network, in index order: the distinct networks."""
-        found: dict[str, int] = {}
-        for index, spec in self:
-            found.setdefault(spec.network_id, index)
-        return found
+    def find(self, spec: NetworkSpec) -> int | None:
+        """The first point that is this network, or None; also in a space too large to list.
+
+        For each choice of the shared settings a stage's scale decides alone what the stage is.
+        """
+        if spec.vanilla != self.base:
+            return None
+        lengths = [len(scales) for scales in self.stage_scales]
+        found = []
+        for shared in product(*(range(len(f.choices)) for f in self.factors[len(lengths) :])):
+            rows = (
+                self.spec(self.index((*(min(digit, n - 1) for n in lengths), *shared))).attention
+                for digit in range(max(lengths))
+            )
+            stages = list(zip(*rows, strict=True))
+            if all(one in stage for one, stage in zip(spec.attention, stages, strict=True)):
+                scales = (s.index(one) for one, s in zip(spec.attention, stages, strict=True))
+                found.append(self.index((*scales, *shared)))
+        return min(found, default=None)
 
     def __iter__(self) -> Iterator[tuple[int, NetworkSpec]]:
         for index in range(self.size()):

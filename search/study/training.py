@@ -10,6 +10,11 @@ from stacnet.spec import NetworkSpec
 Key = tuple[str, str, int]  # network, protocol, seed
 
 
+def id_of(key: Key) -> str:
+    """A training's key as one word; names parts, checkpoints and weights."""
+    return "-".join(map(str, key))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """One network, trained in one way from one seed.
@@ -40,8 +45,8 @@ class Training:
 
     @property
     def training_id(self) -> str:
-        """The key as one word; names parts, checkpoints and weights."""
-        return f"{self.network_id}-{self.protocol_id}-{self.seed}"
+        """The key as one word."""
+        return id_of(self.key)
 
 
 @dataclass(frozen=True, kw_only=True)

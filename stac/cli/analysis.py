@@ -61,7 +61,7 @@ def report(command: c.Report) -> None:
 def _train_missing(store: Store) -> int | None:
     """Train the vanilla network if the study has not; the exit code if that did not succeed."""
     from analysis.predict.predict import NoVanillaError, vanilla_networks
-    from search.drive.here import train_vanilla
+    from search.drive.vanilla import train_vanilla
 
     try:
         vanilla_networks(store, store.study())

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from search.drive.ray_session import lent_cpus
+from search.study.networks import networks, num_networks, num_trainings
 from search.study.studies import TRAINING_CORE_S, named_studies
-from search.study.study import Sampled, Study
+from search.study.study import Study
 from stac.cli.study_commands import Studies
 
 
@@ -42,15 +43,13 @@ def study_facts(make: Callable[[], Study], *, cores: int) -> dict[str, Any]:
     A training has one core; the start of Ray and what follows a search is not in it.
     """
     study = make()
-    networks = len(study.space.first_index)
-    if isinstance(study.strategy, Sampled):
-        networks = min(networks, study.strategy.trials)
-    trainings = networks * len(study.seeds)
+    among = networks(study.space)
+    trainings = num_trainings(study, among)
     waves = -(-trainings * study.resources.cpus // cores)
     text = inspect.getdoc(getattr(make, "func", make)) or ""
     return {
         "study": study.name,
-        "networks": networks,
+        "networks": num_networks(study, among),
         "cells": trainings,
         "hours": waves * TRAINING_CORE_S[study.name] / 3600,
         "about": text.splitlines()[0],

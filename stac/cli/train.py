@@ -5,22 +5,16 @@ from dataclasses import replace
 
 import torch
 
-from search.drive.here import train_here
-from search.drive.plan import make_ledger, make_plan
-from search.drive.preflight import admitted
+from search.drive.engine import Options
 from search.drive.ray_session import lent_cpus
-from search.store.lease import Lease
-from search.store.lost import account_for
-from search.store.past import past_of_run
+from search.drive.run import search
 from search.store.store import Store
-from search.study.ends import End
 from search.study.studies import override
 from search.study.study import Finalists, Resources, Study
-from search.study.training import Job
 from stac.cli.commands import Train
 from stac.cli.flag_values import assignments, data_spec, one_network_space
 from stac.cli.flags import NetworkFlags
-from stacnet.data.images import Splits, load
+from stacnet.data.images import load
 from stacnet.protocol import Protocol
 
 
@@ -30,14 +24,9 @@ def run(command: Train) -> int:
     Raises:
         ValueError: network, recipe and data do not fit, or the folder holds another study.
     """
-    store = Store(command.out)
-    study = admitted(store, one_training_study(command), address=None)
-    splits = load(study.protocol.data)
-    with Lease(store.storage) as lease:
-        store.begin(study)
-        account_for(lease, study=study, store=store)
-        status = _finish(store, study, splits, lease)
-    return _tell(store, study, status)
+    study = one_training_study(command)
+    summary = search(study, command.out, options=Options(in_process=True))
+    return _tell(Store(command.out), study, is_stopped=bool(summary.reason))
 
 
 def one_training_study(command: Train) -> Study:
@@ -63,16 +52,7 @@ def one_training_study(command: Train) -> Study:
     return replace(study, space=space)
 
 
-def _finish(store: Store, study: Study, splits: Splits, lease: Lease) -> End:
-    """Train what is owed; the status of the last attempt."""
-    past = past_of_run(store)
-    job = make_ledger(past, make_plan(past), lease=lease.owner).next_job()
-    if not isinstance(job, Job):
-        return "complete"
-    return train_here(job, store, study, splits)
-
-
-def _tell(store: Store, study: Study, status: End) -> int:
+def _tell(store: Store, study: Study, *, is_stopped: bool) -> int:
     """Print how it ended, and draw the curve; the exit code."""
     from analysis.report.curves import draw_curves, learning_curves
     from analysis.report.figures import to_bytes
@@ -81,15 +61,17 @@ def _tell(store: Store, study: Study, status: End) -> int:
     curves = learning_curves(store.epochs(), {"network": network_id})
     if curves:
         store.storage.write("curve.png", to_bytes(draw_curves(curves), kind="png"))
-    row = store.trainings().to_pylist()[0]
-    if status == "complete":
+    rows = store.trainings().to_pylist()
+    if is_stopped or not rows:
+        epochs = rows[0]["epochs"] if rows else 0
+        print(f"stopped after {epochs} epochs; the same command goes on")
+        return 0
+    row = rows[0]
+    if row["status"] == "complete":
         print(
             f"val acc {row['val_acc_last']:.4f}  test acc {row['test_acc_last']:.4f}  "
             f"{row['train_s']:.0f} s  {store.address}"
         )
         return 0
-    if status == "preempted":
-        print(f"stopped after {row['epochs']} epochs; the same command goes on")
-        return 0
-    print(f"{status}: {row['error_text']}")
+    print(f"{row['status']}: {row['error_text']}")
     return 1

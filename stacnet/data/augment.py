@@ -61,16 +61,16 @@ class Scaling:
 def flip_crop(x_BCHW: Tensor, *, flip: bool, padding: int, rng: np.random.Generator) -> Tensor:
     """Mirror half of the images; shift each by up to `padding` pixels with reflected borders."""
     num, channels, height, width = x_BCHW.shape
-    shift_B2 = rng.integers(-padding, padding + 1, size=(num, 2, 1))
-    row_BH = _reflect(np.arange(height) + shift_B2[:, 0], height)
-    column_BW = _reflect(np.arange(width) + shift_B2[:, 1], width)
+    shift_B21 = rng.integers(-padding, padding + 1, size=(num, 2, 1))
+    row_BH = _reflect(np.arange(height) + shift_B21[:, 0], height)
+    column_BW = _reflect(np.arange(width) + shift_B21[:, 1], width)
     if flip:
         mirrored_B1 = rng.random((num, 1)) < 0.5
         column_BW = np.where(mirrored_B1, column_BW[:, ::-1], column_BW)
     row_BH1 = _to(row_BH * width, x_BCHW).unsqueeze(2)
-    pixel_BP = (row_BH1 + _to(column_BW, x_BCHW).unsqueeze(1)).view(num, 1, height * width)
+    pixel_B1P = (row_BH1 + _to(column_BW, x_BCHW).unsqueeze(1)).view(num, 1, height * width)
     flat_BCP = x_BCHW.reshape(num, channels, height * width)
-    return flat_BCP.gather(2, pixel_BP.expand_as(flat_BCP)).view_as(x_BCHW)
+    return flat_BCP.gather(2, pixel_B1P.expand_as(flat_BCP)).view_as(x_BCHW)
 
 
 def _reflect(index: np.ndarray, size: int) -> np.ndarray:

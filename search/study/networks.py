@@ -1,0 +1,167 @@
+"""The distinct networks of a space within its bounds, as one value: ids, points, specs, prices.
+
+Shapes: N distinct networks in the order of their first point, T stages.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.errors import StudyError
+from search.study.space import Space
+from search.study.study import Exhaustive, Study
+from stacnet.spec import Attention, NetworkSpec
+
+LARGEST = 200_000  # points; the networks of a sampled study of a larger space are not listed
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What a study, a sampler or a predictor may choose from.
+
+    Args:
+        space: where they come from.
+        points: first point of the space that is this network, of each.
+        network_ids: of each.
+    """
+
+    space: Space
+    points: tuple[int, ...]
+    network_ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @cached_property
+    def row(self) -> dict[str, int]:
+        """network id -> row."""
+        return {name: row for row, name in enumerate(self.network_ids)}
+
+    def point(self, network_id: str) -> int | None:
+        """First point of a network; None if it is none of these."""
+        row = self.row.get(network_id)
+        return None if row is None else self.points[row]
+
+    def only(self, rows: Iterable[int]) -> "Networks":
+        """Some of them."""
+        kept = [(self.points[row], self.network_ids[row]) for row in rows]
+        return Networks(self.space, tuple(p for p, _ in kept), tuple(name for _, name in kept))
+
+    @cached_property
+    def specs(self) -> tuple[NetworkSpec, ...]:
+        """The description of each."""
+        return tuple(map(self.space.spec, self.points))
+
+    @cached_property
+    def cells_NT(self) -> NDArray[np.int64]:
+        """Cells per side of each stage's gate; 0 where the stage has none."""
+        sizes = self.space.base.map_sizes
+        return np.array(
+            [
+                [a.scale or size if a else 0 for a, size in zip(spec.attention, sizes, strict=True)]
+                for spec in self.specs
+            ]
+        )
+
+    @cached_property
+    def open_T(self) -> NDArray[np.bool_]:
+        """Whether any network has attention in this stage."""
+        return np.any(self.cells_NT > 0, axis=0)
+
+    @property
+    def params_N(self) -> NDArray[np.int64]:
+        """Parameters."""
+        return self._prices_N2[:, 0]
+
+    @property
+    def macs_N(self) -> NDArray[np.int64]:
+        """Multiply-accumulates of one image."""
+        return self._prices_N2[:, 1]
+
+    @cached_property
+    def _prices_N2(self) -> NDArray[np.int64]:
+        """Vanilla plus each stage's gates counted alone; gates share nothing, so this is exact."""
+        from stacnet.cost import cost, price  # torch, which a list without prices does not need
+
+        base = cost(self.space.base)
+        total_N2 = np.tile(np.array([base.params, base.macs]), (len(self), 1))
+        for stage in range(len(self.space.base.blocks)):
+            gates = [spec.attention[stage] for spec in self.specs]
+            alone = {gate: price(_alone(self.space.base, stage, gate)) for gate in set(gates)}
+            more = {g: (p.params - base.params, p.macs - base.macs) for g, p in alone.items()}
+            total_N2 += np.array([more[gate] for gate in gates])
+        return total_N2
+
+
+def networks(space: Space) -> Networks:
+    """The distinct networks of `space` within its bounds on cost, listed anew.
+
+    Raises:
+        StudyError: the bounds leave none.
+    """
+    check_bounds(space)
+    first: dict[str, int] = {}
+    for point, spec in space:
+        first.setdefault(spec.network_id, point)
+    found = Networks(space, tuple(first.values()), tuple(first))
+    if not space.is_bounded:
+        return found
+    return found.only(np.flatnonzero(_is_within(space, params=found.params_N, macs=found.macs_N)))
+
+
+def meets_bounds(space: Space, spec: NetworkSpec) -> bool:
+    """Whether a network is within the space's bounds on cost, if it has any."""
+    if not space.is_bounded:
+        return True
+    from stacnet.cost import price
+
+    return bool(_is_within(space, params=price(spec).params, macs=price(spec).macs))
+
+
+def check_bounds(space: Space) -> None:
+    """Refuse bounds that no network meets, as far as a list of a sampled study's would go.
+
+    Raises:
+        StudyError: the bounds.
+    """
+    if not any(meets_bounds(space, spec) for _, spec in islice(space, LARGEST)):
+        raise StudyError(
+            f"bounds must leave at least one network, got max_params_ratio="
+            f"{space.max_params_ratio} max_macs_ratio={space.max_macs_ratio}"
+        )
+
+
+def is_too_large(study: Study) -> bool:
+    """Whether the study goes without a list of its networks."""
+    return study.space.size() > LARGEST and not isinstance(study.strategy, Exhaustive)
+
+
+def num_networks(study: Study, among: Networks | None) -> int:
+    """How many networks a study trains; None stands for a space that is not listed."""
+    there = study.space.size() if among is None else len(among)
+    return there if isinstance(study.strategy, Exhaustive) else min(study.strategy.trials, there)
+
+
+def num_trainings(study: Study, among: Networks | None) -> int:
+    """How many trainings that is: each network with each of the study's own seeds."""
+    return num_networks(study, among) * len(study.seeds)
+
+
+def _is_within(space: Space, *, params: Any, macs: Any) -> Any:
+    """Of numbers, or of arrays of them."""
+    from stacnet.cost import cost
+
+    most_params, most_macs = space.max_params_ratio or np.inf, space.max_macs_ratio or np.inf
+    vanilla = cost(space.base)
+    return (params / vanilla.params <= most_params) & (macs / vanilla.macs <= most_macs)
+
+
+def _alone(vanilla: NetworkSpec, stage: int, attention: Attention) -> NetworkSpec:
+    stages: list[Attention] = [None] * len(vanilla.blocks)
+    stages[stage] = attention
+    return replace(vanilla, attention=tuple(stages))
