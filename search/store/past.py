@@ -123,8 +123,8 @@ class Past:
         """The stored trainings in order of completion, without outcome those that are not final."""
         known, columns = [], [*TRAINING, "status", *METRICS.values()]
         table = standing(self.owed, [*columns, "ended_at"]).sort_by("ended_at")
-        for values_C in rows(table, columns):
-            row = dict(zip(columns, values_C, strict=True))
+        for found in rows(table, columns):
+            row = dict(zip(columns, found, strict=True))
             training = training_of(row)
             values = {metric: row[column] for metric, column in METRICS.items()}
             outcome = Outcome(

@@ -83,7 +83,7 @@ def status(store: Store | Past, *, curves: bool = True) -> Status:
     past = store if isinstance(store, Past) else _look(store)
     study, storage = past.study, past.store.storage
     extras, damaged = extras_of(past)
-    # What is derived from the study alone, and who drives it now, are no part of the past.
+    # Not past.networks, which lists any space; nor is who drives the study now of the past.
     mine, beat = own_of(study, extras, among := load_or_list(storage, study)), _beat(storage)
     found = past.attempts if curves else past.believed
     is_own_N = mine.mask(found.table)
