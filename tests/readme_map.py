@@ -19,7 +19,7 @@ def lines() -> Iterator[str]:
             for path in sorted(room.glob("*.py")):
                 if path.name != "__init__.py":
                     yield f"  {path.name:<18} {_caption(path)}"
-    yield "tests/    real Ray, real processes killed, real hosts"
+    yield "tests/    a folder a room: real Ray, real processes killed, real hosts"
 
 
 def in_readme() -> str:

@@ -27,7 +27,7 @@ def mean_interval(values_S: Floats) -> Interval:
     """Mean over seeds with Student's t interval.
 
     Chosen by simulation over the percentile bootstrap, which covers about 80 % at 4 seeds where it
-    claims 95 % (tests/test_agreement.py); t covers 95 % from 2 seeds on.
+    claims 95 % (tests/judge/test_agreement.py); t covers 95 % from 2 seeds on.
     """
     values_S = values_S[np.isfinite(values_S)]
     if len(values_S) == 0:

@@ -26,7 +26,7 @@ def ray_up() -> Iterator[None]:
     """One Ray with one slot for this file; its worker finds the scripted trainables."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STACNET_CPUS", "1")
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
         with ray_session(None):
             yield
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FILES = ("Makefile", "requirements.lock", "pyproject.toml")
 UV = """#!/bin/sh
 echo "uv $*" >> "$CALLS"

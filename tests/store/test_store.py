@@ -26,7 +26,7 @@ from search.store.store import Store
 from search.study.training import Job, Training
 from stacnet.protocol import EpochResult
 
-GOLDEN = Path(__file__).parent / "golden_store_v1"
+GOLDEN = Path(__file__).parents[1] / "golden_store_v1"
 STUDY = cheap()
 ORDER = [("network_id", "ascending"), ("attempt", "ascending")]
 

@@ -14,7 +14,7 @@ from stacnet.cost import cost, price
 from stacnet.resnet import build
 from stacnet.spec import NetworkSpec, resnet
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def test_resnet_50_at_224_counts_what_everybody_counts():

@@ -19,7 +19,7 @@ from search.cluster.cluster_file import read_cluster
 from search.cluster.on_head import launches
 from search.errors import ClusterError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", ["cluster.yaml", "cluster.local.yaml"])

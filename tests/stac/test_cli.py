@@ -169,7 +169,7 @@ def test_the_shell_completion_of_the_readme_is_a_script(stac: Stac) -> None:
 
 
 def test_the_readmes_own_study_loads_and_trains_as_it_is_written(tmp_path: Path) -> None:
-    text = (Path(__file__).parent.parent / "README.md").read_text()
+    text = (Path(__file__).parents[2] / "README.md").read_text()
     _, code = re.findall(r"```python\n(.*?)```", text, flags=re.S)
     (tmp_path / "my_study.py").write_text(code)
     study = load_study(f"{tmp_path / 'my_study.py'}:mine")

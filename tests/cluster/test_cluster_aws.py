@@ -15,7 +15,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from search.cluster.cluster import aws, up
 from search.errors import ClusterError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 REGION = "us-west-2"
 CHANGES = {
     "CHANGE-my-bucket": "lab-bucket",

@@ -11,7 +11,7 @@ import pytest
 
 from search.store.rows import commit_of
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 EXAMPLE = """
 import stac
 study = stac.Study(name="mine", space=stac.Space(base=stac.resnet(8, width=8, input_size=8,

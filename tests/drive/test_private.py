@@ -8,7 +8,7 @@ import optuna
 import pytest
 import torch
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PLACES = {  # one file for Ray; one line each for the others
     "search/drive/private.py",
     "search/sampling/optuna_space.py",
