@@ -26,15 +26,12 @@ from search.study.study import Study
 EPOCH_COLUMNS = ("network_id", "protocol_id", "seed", "epoch", "val_acc", "cum_s")
 
 
-def compare(
-    store: Store | Past, *, picks_file: str | None = None, allow_leak: bool = False
-) -> Comparison:
+def compare(store: Store | Past, *, picks_file: str | None = None) -> Comparison:
     """Judge the study's picks, and the baselines that training results allow.
 
     Args:
         store: or a look at it, with which others share what was read.
         picks_file: picks.json; by default the one in the study's folder.
-        allow_leak: judge picks that have seen the results, too.
 
     Raises:
         ValueError: no picks, picks of another space, nothing trained, a bad table.
@@ -43,7 +40,7 @@ def compare(
     study, among = past.study, past.networks
     source, picks = read_picks(past.store, picks_file)
     _, space_id = study_and_space_id(study)
-    check_picks(picks, space_id=space_id, among=among, source=source, allow_leak=allow_leak)
+    check_picks(picks, space_id=space_id, among=among, source=source)
     results = results_from_table(
         past.trainings, protocol_id=study.protocol.protocol_id, known=among.network_ids
     )

@@ -121,9 +121,7 @@ def picks_from_json(text: str | bytes, *, source: str) -> Picks:
         ) from None
 
 
-def check_picks(
-    picks: Picks, *, space_id: str, among: Networks, source: str, allow_leak: bool = False
-) -> None:
+def check_picks(picks: Picks, *, space_id: str, among: Networks, source: str) -> None:
     """Refuse picks that do not belong to this space, or that have seen its results.
 
     Raises:
@@ -140,10 +138,10 @@ def check_picks(
             f"order, got {len(picks.network_ids)} that differ"
         )
     for pick in picks.picks:
-        _check_pick(pick, among, source=source, allow_leak=allow_leak)
+        _check_pick(pick, among, source=source)
 
 
-def _check_pick(pick: Pick, among: Networks, *, source: str, allow_leak: bool) -> None:
+def _check_pick(pick: Pick, among: Networks, *, source: str) -> None:
     where = f"{source}: picks[{pick.name}]"
     if among.point(pick.network_id) != pick.point:
         raise ValueError(
@@ -154,8 +152,8 @@ def _check_pick(pick: Pick, among: Networks, *, source: str, allow_leak: bool) -
             f"{where}.scores: must hold one score for each of {len(among)} networks, "
             f"got {len(pick.scores)}"
         )
-    if pick.frontier_seen is not None and not allow_leak:
+    if pick.frontier_seen is not None:
         raise ValueError(
             f"{where}.frontier_seen: a prediction must not have seen the results it is judged on, "
-            f"got {pick.frontier_seen} (allow_leak judges it all the same)"
+            f"got {pick.frontier_seen}"
         )

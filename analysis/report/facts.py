@@ -73,14 +73,12 @@ class StudyFacts:
         return json.dumps(self.to_dict(), indent=1, allow_nan=False)
 
 
-def gather(
-    store: Store | Past, *, picks_file: str | None = None, allow_leak: bool = False
-) -> StudyFacts:
+def gather(store: Store | Past, *, picks_file: str | None = None) -> StudyFacts:
     """All facts about a study, finished or not; each table of its store is read once.
 
     Args:
         store: or a look at it, with which others share what was read.
-        picks_file, allow_leak: see analysis.judge.compare.
+        picks_file: see analysis.judge.compare.
 
     Raises:
         ValueError: the folder holds no study, or a file in it does not fit.
@@ -88,7 +86,7 @@ def gather(
     past = past_of(store)
     missing: list[str] = []
     chart = _chart(past.store, missing)
-    comparison = _comparison(past, missing, picks_file=picks_file, allow_leak=allow_leak)
+    comparison = _comparison(past, missing, picks_file=picks_file)
     return StudyFacts(
         study=past.study,
         provenance=provenance(past),
@@ -112,9 +110,7 @@ def _chart(store: Store, missing: list[str]) -> ClassRepMap | None:
         return None
 
 
-def _comparison(
-    past: Past, missing: list[str], *, picks_file: str | None, allow_leak: bool
-) -> Comparison | None:
+def _comparison(past: Past, missing: list[str], *, picks_file: str | None) -> Comparison | None:
     if picks_file is None and not past.store.storage.exists("picks.json"):
         missing.append("There are no picks yet (stac classrepsim makes them).")
         return None
@@ -122,7 +118,7 @@ def _comparison(
         missing.append("No network is trained yet.")
         return None
     try:
-        return compare(past, picks_file=picks_file, allow_leak=allow_leak)
+        return compare(past, picks_file=picks_file)
     except StoreError as error:
         if picks_file is not None:
             raise

@@ -195,11 +195,10 @@ def test_picks_of_another_space_are_refused_with_file_field_and_value(picks, amo
         check_picks(picks, space_id="abc", among=among, source="p.json")
 
 
-def test_picks_that_saw_the_results_are_refused_unless_asked_for(picks, among):
+def test_picks_that_saw_the_results_are_refused(picks, among):
     leaky = replace(picks, picks=(replace(picks.picks[0], frontier_seen="f00d"),))
     with pytest.raises(ValueError, match=r"picks\[R2\+R5\].frontier_seen: .* got f00d"):
         check_picks(leaky, space_id=picks.space_id, among=among, source="p.json")
-    check_picks(leaky, space_id=picks.space_id, among=among, source="p.json", allow_leak=True)
 
 
 @pytest.mark.parametrize(
