@@ -6,7 +6,8 @@ Nothing is trained: a trial takes a log-normal time (median 10 minutes). The dri
 each answer takes what it takes here, measured, and Ray Tune's own time (`--tune-s`: processor time
 of the driver for a trial without work, 4 ms on 2 GHz), and slots wait for it in a queue; reports in
 the middle of a trial take a share of it. Two figures: while there is something to hand out, and
-over the whole run, at whose end slots must wait for the last trial whatever the engine does.
+over the whole run, at whose end slots must wait for the last trial whatever the engine does: so
+there is a third, of an ideal engine that hands out the same trials without any wait.
 """
 
 import argparse
@@ -129,6 +130,13 @@ class Simulation:
         trained = sum(max(min(end, until_s) - start, 0.0) for start, end in self.spans)
         return trained / (self._load.slots * until_s)
 
+    def ideal(self) -> float:
+        """The share of the whole run if the same trials were handed out without any wait."""
+        free = [0.0] * self._load.slots
+        for start, end in self.spans:
+            heapq.heapreplace(free, free[0] + end - start)
+        return sum(end - start for start, end in self.spans) / (self._load.slots * max(free))
+
 
 def simulated(load: Load) -> str:
     """One line of the table."""
@@ -152,7 +160,8 @@ def simulated(load: Load) -> str:
         whole = run.share(until_s=max(end for _, end in run.spans))
         return (
             f"{load.kind:<11}{load.slots:>7,}{num:>9,}{load.sigma:>7}{handing:>10.1%}"
-            f"{whole:>9.1%}{1000 * run.driver_s / num:>11.2f}{1000 * real_s / num:>11.2f}"
+            f"{whole:>9.1%}{run.ideal():>9.1%}"
+            f"{1000 * run.driver_s / num:>11.2f}{1000 * real_s / num:>11.2f}"
         )
 
 
@@ -166,7 +175,7 @@ def main() -> None:
     parser.add_argument("--sigma", type=float, default=0.25)
     parser.add_argument("--tune-s", type=float, default=0.004)
     asked = parser.parse_args()
-    print("kind         slots   trials  sigma   handing    whole  driver ms  engine ms")
+    print("kind         slots   trials  sigma   handing    whole    ideal  driver ms  engine ms")
     for kind in asked.kinds:
         for slots in asked.slots:
             trials = asked.trials if kind == "exhaustive" else asked.sampled_trials
