@@ -136,12 +136,12 @@ class Teller:
         story.faults = preflight(self.head, "/tmp/study faulty")
         two.run("cp /tmp/COMMIT ~/stacnet/COMMIT")
         story.faults_without_token = preflight(two, "/mnt/shared/study", before=without_token)
-        asked = "doctor --study /mnt/shared/study.py:trainings --out /mnt/shared/study"
+        asked = "doctor --study /mnt/shared/study.py:placements --out /mnt/shared/study"
         story.doctor = self.submit(asked)
 
     def search(self) -> None:
         """Until both machines have finished trainings."""
-        self.submit("search /mnt/shared/study.py:trainings --out /mnt/shared/study")
+        self.submit("search /mnt/shared/study.py:placements --out /mnt/shared/study")
         wait_until(lambda: {"one", "two"} <= self.story.hosts_with_rows(), self.head)
 
     def lose_machines(self) -> None:

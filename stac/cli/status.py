@@ -70,7 +70,7 @@ def _show(now: Status, command: StatusCommand) -> None:
     del facts["spending"]
     table = Table(box=None, show_header=False)
     for name, value in facts.items():
-        table.add_row(name.replace("_", " "), _text(value))
+        table.add_row({"cells": "trainings"}.get(name, name.replace("_", " ")), _text(value))
     Console().print(table)
 
 

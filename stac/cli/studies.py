@@ -23,7 +23,7 @@ def run(command: Studies) -> int:
     if command.json:
         print(json.dumps(facts))
         return 0
-    table = Table("study", "networks", "cells", "time", "for", box=None)
+    table = Table("study", "networks", "trainings", "time", "for", box=None)
     for fact in facts:
         sizes = f"{fact['networks']}", f"{fact['cells']}", rough(fact["hours"])
         table.add_row(fact["study"], *sizes, fact["about"])

@@ -30,7 +30,7 @@ from search.drive.run import Options, search
 from search.study.studies import load_study
 
 if __name__ == "__main__":
-    study = load_study(sys.argv[1] + "/study.py:trainings")
+    study = load_study(sys.argv[1] + "/study.py:placements")
     study = replace(study, space=replace(study.space, scales=(("off",), *study.space.scales[1:])))
     search(study, sys.argv[1] + "/alone", options=Options())
 """
@@ -128,7 +128,7 @@ def test_status_from_the_launcher_counts_trainings_while_the_search_runs(story: 
 
 def test_a_second_up_is_refused_under_the_running_search(story: Story) -> None:
     assert "must not be restarted under a running search" in story.second_up
-    assert "stac search /mnt/shared/study.py:trainings" in story.second_up
+    assert "stac search /mnt/shared/study.py:placements" in story.second_up
 
 
 def test_a_plain_ray_up_is_refused_under_the_running_search_and_leaves_it_alone(
@@ -140,7 +140,7 @@ def test_a_plain_ray_up_is_refused_under_the_running_search_and_leaves_it_alone(
 
 
 def test_a_second_search_says_whom_it_is_behind_and_is_stopped_by_its_name(story: Story) -> None:
-    beside = r"gets what is free beside \S+: stac search /mnt/shared/study.py:trainings"
+    beside = r"gets what is free beside \S+: stac search /mnt/shared/study.py:placements"
     assert re.search(beside, story.second_search), story.second_search
     assert "another --address auto: ended with exit code" in story.stopped
     assert story.runs[0]["state"] == "running"
