@@ -12,7 +12,7 @@ STUDY = (
 
 
 def few():
-    study = trainings()
+    study = placements()
     space = replace(study.space, scales=(("off", 1), ("off", 1), ("off",)))
     return replace(study, name="few", space=space, protocol=replace(study.protocol, epochs=2))
 """
