@@ -152,7 +152,7 @@ def jumps(bench: Bench, times: int) -> Iterator[Line]:
 
 def table(lines: list[Line]) -> list[str]:
     """As Markdown, line by line: head, rule, and a row for each kind of fault that was injected."""
-    rows = [HEAD, tuple("---" for _ in HEAD), *(line.trainings() for line in lines if line.times)]
+    rows = [HEAD, tuple("---" for _ in HEAD), *(line.texts() for line in lines if line.times)]
     return ["| " + " | ".join(row) + " |" for row in rows]
 
 
@@ -192,7 +192,7 @@ def main() -> None:
             if chosen.only in (None, name):
                 for line in inject(bench, times):
                     lines.append(line)
-                    print(*line.trainings(), sep="  ", flush=True)
+                    print(*line.texts(), sep="  ", flush=True)
                 if chosen.write:
                     write(chosen.write, table(lines))
     damaged = HERE / "faults_bytes.py"

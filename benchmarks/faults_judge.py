@@ -29,7 +29,7 @@ class Line:
     unclean: int = 0
     seconds: float = 0.0
 
-    def trainings(self) -> list[str]:
+    def texts(self) -> list[str]:
         """As text."""
         bad = (self.lost, self.wrong, self.blamed, self.left, self.unclean)
         return [self.fault, str(self.times), *map(str, bad), f"{self.seconds:,.0f}"]
