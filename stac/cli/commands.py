@@ -48,7 +48,7 @@ class ClassRepSim:
     taps: str | None = None
     """modules of the network, such as layer1,layer2; by default the last of each map size"""
     scales: str | None = None
-    """trainings per side at which the network's maps are read (1,2,4,8), and their native size"""
+    """cells per side at which the network's maps are read (1,2,4,8), and their native size"""
     device: str | None = None
     """such as cpu or cuda; by default cpu for a study, a GPU if there is one for a network"""
     out: str | None = None
