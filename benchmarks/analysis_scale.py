@@ -112,7 +112,7 @@ def main() -> None:
         "one predictor judged", lambda: judge(bench, pick, search_s=1.0, trial_s=1.0)
     )
     con = duckdb.connect()
-    con.register("cells", table)
+    con.register("trainings", table)
     row, duck_s = timed("DuckDB: frontier in MACs alone", lambda: con.execute(QUERY).fetchone())
     ours = len(frontier(results.macs_N, bench.measure_N))
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -42,7 +42,7 @@ def table() -> str:
 def row(spec: NetworkSpec, family: str) -> str:
     """One network beside its vanilla twin."""
     held, vanilla = price(spec), price(spec.vanilla)
-    trainings = (
+    entries = (
         str(spec.depth),
         spec.stem,
         family,
@@ -53,7 +53,7 @@ def row(spec: NetworkSpec, family: str) -> str:
         f"{held.activations:,}",
         f"{held.saved_bytes / 1e6:.1f} MB",
     )
-    return f"| {' | '.join(trainings)} |\n"
+    return f"| {' | '.join(entries)} |\n"
 
 
 if __name__ == "__main__":
