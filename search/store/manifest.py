@@ -100,7 +100,7 @@ def read_manifest(storage: Storage) -> tuple[pa.Table, bool]:
 
 
 def _proven(storage: Storage, study: Study) -> Networks | None:
-    """As stored; None if there is none, or one that is damaged, another space's or without digest."""
+    """As stored; None if there is none, or it is damaged, another space's, or without digest."""
     try:
         table, is_proven = read_manifest(storage)
     except (FileNotFoundError, StoreError):
