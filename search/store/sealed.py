@@ -112,13 +112,12 @@ def to_parquet(
 
     Args:
         notes: further entries of its key-value metadata.
-        small: whether it holds few rows, which dictionaries would only make longer; of what the
-            fields say of themselves, units and directions stay.
+        small: whether it holds few rows, which dictionaries would only make longer.
     """
     sink = io.BytesIO()
+    # Zstandard would take a sixth less room, and twice the time to read.
     shape: dict[str, Any] = {"use_dictionary": False} if small else {"compression": "lz4"}
     shape |= {"write_page_checksum": True, "write_statistics": False}
-    table = table.cast(terse(table.schema)) if small else table
     with pq.ParquetWriter(sink, table.schema, **shape) as writer:
         writer.write_table(table)
         if notes:
@@ -127,7 +126,7 @@ def to_parquet(
 
 
 def terse(schema: pa.Schema) -> pa.Schema:
-    """The schema without the descriptions, which would be a third of a row's file."""
+    """The schema with units and directions, without descriptions: a third of a row's file."""
     fields = []
     for one in schema:
         about = {k: v for k, v in (one.metadata or {}).items() if k != b"description"}

@@ -14,7 +14,7 @@ from search.store.part import IDENTITY, MERGED, DamagedPartError, Folder, single
 from search.store.parts import loose, part_names, plain, read_all, read_part
 from search.store.rows import code_facts
 from search.store.schema import CELLS, EPOCHS
-from search.store.sealed import file_name, stem_of, to_parquet
+from search.store.sealed import file_name, stem_of, terse, to_parquet
 from search.store.storage import Storage
 from search.study.ends import FINAL, End
 from search.study.study import Study, first_difference, study_from_json
@@ -132,7 +132,7 @@ class Store:
         """
         stem = f"{job.part}-lost" if lost else job.part
         if epochs:
-            table = pa.Table.from_pylist(epochs, schema=EPOCHS)
+            table = pa.Table.from_pylist(epochs, schema=terse(EPOCHS))
             self._write_part("epochs", stem, to_parquet(table, small=True))
         self._write_part("cells", stem, single(row))
 
@@ -153,7 +153,8 @@ class Store:
 
     def write_merged(self, folder: Folder, table: pa.Table) -> str:
         """Store many rows of `trainings` or `epochs` as one file; its name."""
-        return self._write_part(folder, f"{MERGED}{uuid.uuid4().hex}", to_parquet(table))
+        data = to_parquet(table.cast(terse(table.schema)))
+        return self._write_part(folder, f"{MERGED}{uuid.uuid4().hex}", data)
 
     def loose(self, folder: str) -> list[str]:
         """Names of the files of single attempts in `trainings` or `epochs`."""
