@@ -184,7 +184,7 @@ HANDLERS = COMMANDS | DATA_COMMANDS | CLUSTER_COMMANDS
 def _choice(commands: Iterable[type], *more: Any) -> Any:
     """What tyro parses: one of the commands."""
     named = [Annotated[one, subcommand(one.__name__.lower())] for one in commands]
-    return Union[(*named, *more)]  # noqa: UP007 - made at run time
+    return Union[(*named, *more)]
 
 
 Command = _choice(
