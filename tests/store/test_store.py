@@ -151,10 +151,18 @@ def test_a_hidden_file_is_no_part(store: Store) -> None:
     assert store.trainings().num_rows == 1
 
 
-def test_a_newer_store_is_refused_with_one_clear_line(store: Store) -> None:
-    put(store, job(0))
+@pytest.mark.parametrize("merged", [True, False])
+def test_a_newer_store_is_refused_with_one_clear_line(
+    store: Store, monkeypatch: pytest.MonkeyPatch, merged: bool
+) -> None:
     newer = CELLS.with_metadata({"schema_version": str(SCHEMA_VERSION + 1)})
-    store.write_merged("cells", pa.table(store.trainings(), schema=CELLS).cast(newer))
+    put(store, job(0))
+    if merged:
+        store.write_merged("cells", pa.table(store.trainings(), schema=CELLS).cast(newer))
+    else:
+        monkeypatch.setattr("search.store.part.CELLS", newer)  # as a later version writes it
+        put(store, job(1))
+        monkeypatch.undo()
     with pytest.raises(StoreError, match=r"schema_version must be at most 2, got 3"):
         store.trainings()
 
