@@ -50,6 +50,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.budget_s is not None and not self.budget_s > 0:
             raise StudyError(f"budget_s must be more than 0 seconds, got {self.budget_s}")
+        if self.in_process and self.address is not None:
+            raise StudyError(f"in_process must be without a cluster, got address={self.address!r}")
         check_names(self.loggers)
 
 

@@ -56,8 +56,10 @@ def _without_pandas() -> None:
     With its first array it would import it, which takes longer than a small study's whole status.
     """
     sys.meta_path.insert(0, _NoPandas)  # type: ignore[arg-type]
-    pa.array([])
-    sys.meta_path.remove(_NoPandas)  # type: ignore[arg-type]
+    try:
+        pa.array([])
+    finally:
+        sys.meta_path.remove(_NoPandas)  # type: ignore[arg-type]
 
 
 def _show(now: Status, command: StatusCommand) -> None:

@@ -49,6 +49,11 @@ def test_a_study_is_trained_to_its_end_and_owes_nothing(tmp_path: Path) -> None:
     assert (again.finished, again.ended) == (True, 0)
 
 
+def test_a_cluster_is_not_asked_to_train_in_this_process() -> None:
+    with pytest.raises(StudyError, match=r"in_process must be without a cluster, got .*'auto'"):
+        Options(in_process=True, address="auto")
+
+
 def test_a_fault_is_tried_again_and_given_up(tmp_path: Path) -> None:
     def broken(job: Job, study: Study) -> Scripted:
         return faulty(job, study) if job.training.point != 4 else smooth(job, study)
