@@ -81,7 +81,7 @@ def accuracies(spec: NetworkSpec, data: ScaleSignal) -> list[float]:
         trainer = Trainer(spec, protocol, load(data), seed=seed)
         while not trainer.done:
             trainer.run()
-        found.append(trainer.evaluate("test")[1])
+        found.append(float(trainer.evaluate("test")[1].mean()))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Loss and accuracy of a network on a split, batch by batch, so that it can be interrupted."""
+"""Loss and right answers of a network on a split, batch by batch: it can be interrupted."""
 
 from collections.abc import Iterator
 
@@ -13,10 +13,10 @@ from stacnet.data.feed import Feed
 PIXELS_PER_BATCH = {"cpu": 2**17, "cuda": 2**23}  # fits caches; fills the device
 
 
-def batch_sums(
+def batch_answers(
     network: nn.Module, feed: Feed, *, scaling: Scaling, precision: torch.autocast, done: int = 0
-) -> Iterator[Tensor]:
-    """Per batch the sum of cross-entropies (nats) and the number of right answers: float64 (2,).
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Per batch the sum of cross-entropies (nats), float64 (), and which answers are right, (B,).
 
     The first `done` batches are left out.
     """
@@ -27,8 +27,13 @@ def batch_sums(
         with torch.inference_mode(), precision:
             logits_BK = network(scaling.normalise(x_BCHW))
         loss = F.cross_entropy(logits_BK.float(), y_B, reduction="sum")
-        correct = (logits_BK.argmax(1) == y_B).sum()
-        yield torch.stack([loss.double(), correct.double()])
+        yield loss.double(), logits_BK.argmax(1) == y_B
+
+
+def sums_of(answers: Iterator[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
+    """Per batch the sum of cross-entropies (nats) and the number of right answers: float64 (2,)."""
+    for loss, correct_B in answers:
+        yield torch.stack([loss, correct_B.sum().double()])
 
 
 def mean_of(sums: list[Tensor], *, num: int) -> tuple[float, float]:

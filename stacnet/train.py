@@ -12,19 +12,22 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stacnet import recipe
 from stacnet.checkpoint import CheckpointError
 from stacnet.data.augment import Scaling, augment
 from stacnet.data.feed import Feed
-from stacnet.data.images import ImageSet, Splits
-from stacnet.evaluate import batch_sums, mean_of
+from stacnet.data.images import Splits
+from stacnet.evaluate import batch_answers, mean_of, sums_of
 from stacnet.fit import check_fit
+from stacnet.latency import latency
 from stacnet.learner import Learner
 from stacnet.protocol import EpochResult, Protocol
 from stacnet.spec import NetworkSpec
 
+LATENCY_S = 0.1  # how long passes are timed
 CHECK_EVERY = 20  # steps between looks at the loss; each look waits for the device
 COMPILE_FROM_STEPS = 3000  # on a GPU: compiling takes about a minute
 ORDER, AUGMENT = 0, 1  # what a random stream is for
@@ -63,7 +66,7 @@ class Trainer:
         check_fit(spec, protocol, splits)
         torch.set_num_threads(threads)
         self.results: list[EpochResult] = []
-        self._protocol, self._splits, self._seed = protocol, splits, seed
+        self._spec, self._protocol, self._splits, self._seed = spec, protocol, splits, seed
         self._identity = [spec.network_id, protocol.protocol_id, seed]
         self._device = torch.device(device)
         self._scaling = Scaling(splits.mean_C, splits.std_C, device=self._device)
@@ -113,9 +116,19 @@ class Trainer:
         self._eval_s += time.perf_counter() - trained
         return found and self._end_epoch(*found)
 
-    def evaluate(self, split: Split) -> tuple[float, float]:
-        """Mean cross-entropy (nats) and accuracy (share) on a split, without augmentation."""
-        return mean_of(list(self._batch_sums(split)), num=len(self._images(split)))
+    def evaluate(self, split: Split) -> tuple[float, NDArray[np.bool_]]:
+        """Mean cross-entropy (nats) on a split, without augmentation, and which answers are right.
+
+        Returns:
+            The loss, and bool (N,), image by image in the split's order.
+        """
+        losses, correct = zip(*self._answers(split), strict=True)
+        correct_N = torch.cat(correct).cpu().numpy()
+        return float(torch.stack(losses).sum()) / len(correct_N), correct_N
+
+    def latency_s(self) -> float:
+        """Forward pass of one image on the device of the run, in fp32, seconds."""
+        return latency(self._spec, device=self._device, min_time_s=LATENCY_S).image_s
 
     def state_dict(self) -> dict[str, Any]:
         """All a run needs to go on: plain values, and tensors that training goes on changing."""
@@ -189,7 +202,7 @@ class Trainer:
 
     def _validate(self, *, deadline: float) -> tuple[float, float] | None:
         if self._validation is None:
-            self._validation = self._batch_sums("val", done=len(self._validated))
+            self._validation = sums_of(self._answers("val", done=len(self._validated)))
         for sums in self._validation:
             self._validated.append(sums)
             if time.perf_counter() >= deadline:
@@ -218,8 +231,8 @@ class Trainer:
         self._begin_epoch()
         return result
 
-    def _batch_sums(self, split: Split, *, done: int = 0) -> Iterator[Tensor]:
-        return batch_sums(
+    def _answers(self, split: Split, *, done: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        return batch_answers(
             self.evaluated_model,
             self._feed(split),
             scaling=self._scaling,
@@ -227,23 +240,10 @@ class Trainer:
             done=done,
         )
 
-    def _images(self, split: Split) -> ImageSet:
-        return getattr(self._splits, split)
-
     def _feed(self, split: Split) -> Feed:
         if split not in self._feeds:
-            self._feeds[split] = Feed(self._images(split), device=self._device)
+            self._feeds[split] = Feed(getattr(self._splits, split), device=self._device)
         return self._feeds[split]
 
     def _rng(self, purpose: int, count: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, purpose, count])
-
-
-def train(
-    spec: NetworkSpec, protocol: Protocol, splits: Splits, *, seed: int = 0, device: str = "cpu"
-) -> Iterator[EpochResult]:
-    """A whole run, epoch by epoch; see `Trainer`."""
-    trainer = Trainer(spec, protocol, splits, seed=seed, device=device)
-    while not trainer.done:
-        if result := trainer.run():
-            yield result

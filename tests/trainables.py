@@ -4,7 +4,9 @@ import os
 import time
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from search.study.study import Study
 from search.study.training import Job
@@ -44,9 +46,13 @@ class Scripted:
         )
         return self.results[-1]
 
-    def evaluate(self, split: Literal["train", "val", "test"]) -> tuple[float, float]:
-        """The same on every split."""
-        return 1.0, self.results[-1].val_acc if self.results else 0.0
+    def evaluate(self, split: Literal["train", "val", "test"]) -> tuple[float, NDArray[np.bool_]]:
+        """The same on every split, of 1,000 images."""
+        return 1.0, np.arange(1000) < round(1000 * self.results[-1].val_acc)
+
+    def latency_s(self) -> float:
+        """Of no network."""
+        return 1e-3
 
     def state_dict(self) -> dict[str, Any]:
         """The number of epochs."""

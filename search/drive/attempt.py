@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Literal, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from search.drive.machine import PeakMemory, device_name, hostname
 from search.errors import StudyError
@@ -20,7 +22,6 @@ from search.study.study import Study
 from search.study.training import Job
 from stacnet.checkpoint import dumps
 from stacnet.cost import price
-from stacnet.latency import latency
 from stacnet.protocol import EpochResult
 from stacnet.train import Diverged
 
@@ -38,7 +39,10 @@ class TrainerLike(Protocol):
     @property
     def done(self) -> bool: ...
     def run(self, *, budget_s: float) -> EpochResult | None: ...
-    def evaluate(self, split: Literal["train", "val", "test"]) -> tuple[float, float]: ...
+    def evaluate(
+        self, split: Literal["train", "val", "test"]
+    ) -> tuple[float, NDArray[np.bool_]]: ...
+    def latency_s(self) -> float: ...
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
@@ -153,7 +157,7 @@ class Attempt:
         assert self._trainer is not None
         self._results.append(result)
         if not self._best or result.val_acc > self._best["val_acc"]:
-            test_acc = self._trainer.evaluate("test")[1]
+            test_acc = float(self._trainer.evaluate("test")[1].mean())
             self._best = {"epoch": result.epoch, "val_acc": result.val_acc, "test_acc": test_acc}
 
     def _save(self) -> None:
@@ -195,11 +199,7 @@ class Attempt:
 
     def _static(self) -> Row:
         counted = price(self.job.training.spec)
-        columns: Row = {name: getattr(counted, name) for name in STATIC}
-        if any(objective.metric == "latency_s" for objective in self._study.objectives):
-            device = "cuda" if self.job.gpus else "cpu"
-            columns["latency_s"] = latency(self.job.training.spec, device=device).image_s
-        return columns
+        return {name: getattr(counted, name) for name in STATIC}
 
     def _result_columns(self, status: End) -> Row:
         results = self._results
@@ -214,8 +214,10 @@ class Attempt:
             columns["best_val_epoch"] = int(self._best["epoch"])
             columns["test_acc_at_best_val"] = self._best["test_acc"]
         if status == "complete" and self._trainer is not None:
-            loss, acc = self._trainer.evaluate("test")
-            columns |= {"test_loss_last": loss, "test_acc_last": acc}
+            loss, correct_N = self._trainer.evaluate("test")
+            columns |= {"test_loss_last": loss, "test_acc_last": float(correct_N.mean())}
+            columns["test_correct"] = np.packbits(correct_N).tobytes()
+            columns["latency_s"] = self._trainer.latency_s()
         return columns
 
     def _effort(self, *, wasted: bool) -> Effort:

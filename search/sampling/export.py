@@ -32,11 +32,18 @@ OFF, MIXED = "off", "mixed"  # what null means: no attention, or stages that dif
 
 
 def export_csv(store: Store, folder: str | Path) -> list[Path]:
-    """Write `cells.csv` (all attempts, `is_canonical` filled in) and `epochs.csv`; their paths."""
+    """Write `cells.csv` (all attempts, `is_canonical` filled in) and `epochs.csv`; their paths.
+
+    The bytes of `test_correct` become hex digits.
+    """
     store.study()  # refuses a folder without one before anything is written
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    tables = {"cells.csv": store.trainings(all_attempts=True), "epochs.csv": store.epochs()}
+    trainings = store.trainings(all_attempts=True)
+    bits = [data and data.hex() for data in trainings["test_correct"].to_pylist()]
+    place = trainings.schema.get_field_index("test_correct")
+    trainings = trainings.set_column(place, "test_correct", pa.array(bits, pa.string()))
+    tables = {"cells.csv": trainings, "epochs.csv": store.epochs()}
     for name, table in tables.items():
         csv.write_csv(table, target / name)
     return [target / name for name in tables]

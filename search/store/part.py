@@ -29,6 +29,7 @@ REQUIRED = {
     "cells": (*KEY, "attempt", "status"),
     "epochs": (*KEY, "attempt", "epoch"),
 }
+NOT_IN_FOOTER = "test_correct"  # bytes are no JSON
 FREE_TEXT = frozenset({"spec_json", "error_text"})  # other texts repeat: read as dictionaries
 ROW = "stacnet-row"  # entry of a footer: the row as JSON, read 80 times as fast as 70 columns
 _MARK = f"{ROW}:".encode()
@@ -50,6 +51,7 @@ def single(row: dict[str, Any]) -> bytes:
     values = {
         name: (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column)[0].as_py()
         for name, column in zip(table.column_names, table.columns, strict=True)
+        if name != NOT_IN_FOOTER
     }
     text = json.dumps({name: value for name, value in values.items() if value is not None})
     table = table.cast(terse(table.schema))
@@ -59,7 +61,8 @@ def single(row: dict[str, Any]) -> bytes:
 def row_of(data: bytes, name: str) -> bytes | None:
     """The row that `single` left in the footer, if the bytes are proven to be its own.
 
-    A line of JSON for `rows_of`; timestamps are microseconds. Another version's row is not taken.
+    A line of JSON for `rows_of`, without `NOT_IN_FOOTER`; timestamps are microseconds. A row of
+    another version is not taken.
     """
     if name.startswith(MERGED) or not has_digest(name):
         return None

@@ -12,6 +12,7 @@ from search.errors import UnreadableError
 from search.store.part import (
     IDENTITY,
     MERGED,
+    NOT_IN_FOOTER,
     SCHEMAS,
     DamagedPartError,
     Folder,
@@ -187,10 +188,11 @@ def _read_some(
 ) -> Reading:
     found, tables, lines, keys = Reading(), [], [], []
     is_keys = set(columns) <= set(IDENTITY)
+    is_footer_enough = folder == "cells" and NOT_IN_FOOTER not in columns
     for name in names:
         try:
             data = _bytes(storage, folder, name)
-            if folder == "cells" and (line := row_of(data, name)):
+            if is_footer_enough and (line := row_of(data, name)):
                 lines.append(line)
             elif folder == "epochs" and is_keys and (key := attempt_of(name)):
                 keys.append(key)

@@ -6,7 +6,7 @@ from search.study.ends import ENDS
 from search.study.metrics import MEASURES, Metric
 from stacnet.attention_spec import OPTIONS
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3  # 2 brought the lease, 3 test_correct
 MAX_STAGES = 4
 STATUSES = tuple(ENDS)
 # A space has one choice of each; the row has one for each stage, or one for all of them.
@@ -104,6 +104,12 @@ _RESULT = [
     _column(
         "test_loss_last", pa.float64(), "test cross-entropy after the last epoch", like="val_loss"
     ),
+    _column(
+        "test_correct",
+        pa.binary(),
+        "one bit per test image, 1 where the answer after the last epoch is right; eight to a "
+        "byte, the first image in the highest bit (numpy.packbits), filled up with 0",
+    ),
     _column("best_val_epoch", pa.int32(), "epoch of the best validation accuracy", unit="epoch"),
     _column("test_acc_at_best_val", pa.float64(), "test accuracy at best_val_epoch", unit="share"),
 ]
@@ -175,6 +181,7 @@ DETERMINISTIC_CELLS = (
     "val_loss_last",
     "test_acc_last",
     "test_loss_last",
+    "test_correct",
     "best_val_epoch",
     "test_acc_at_best_val",
 )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from searches import cheap
 from trainables import faulty, misfit
@@ -73,6 +74,7 @@ def test_both_executors_leave_the_same_rows(tmp_path: Path) -> None:
     plan = Sampled(sampler="random", scheduler="asha", trials=4, concurrency=1)
     study = replace(cheap(seeds=(0,)), name="both", strategy=plan)
     names = [*KEY, "attempt", "order", "status", "epochs", "val_acc_last", "val_loss_last"]
+    names += ["test_acc_last", "test_correct"]
     rows = []
     for in_process in (False, True):
         out = tmp_path / f"in_process={in_process}"
@@ -81,3 +83,8 @@ def test_both_executors_leave_the_same_rows(tmp_path: Path) -> None:
         rows.append(Store(out).trainings(names).sort_by("order").to_pylist())
     assert rows[0] == rows[1]
     assert len(rows[0]) == 4
+    num = study.protocol.data.test
+    for row in (row for row in rows[0] if row["status"] == "complete"):
+        bits = np.unpackbits(np.frombuffer(row["test_correct"], np.uint8))
+        assert bits[:num].mean() == row["test_acc_last"] > 0
+        assert not bits[num:].any()

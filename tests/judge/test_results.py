@@ -11,6 +11,7 @@ import pytest
 from planted import planted_accuracy, planted_store, small_study, trainings_table
 
 from analysis.judge.results import results_from_table
+from search.store.schema import SCHEMA_VERSION
 from search.store.store import Store
 from search.study.networks import Networks, networks
 from search.study.study import Study
@@ -87,7 +88,7 @@ def test_a_duplicate_canonical_row_is_refused(study, among, foreign):
 
 def test_a_newer_schema_and_a_missing_column_are_refused(study, among, foreign):
     newer = foreign.replace_schema_metadata({"schema_version": "99"})
-    with pytest.raises(ValueError, match="schema_version must be at most 2, got 99"):
+    with pytest.raises(ValueError, match=f"version must be at most {SCHEMA_VERSION}, got 99"):
         read(newer, study, among)
     with pytest.raises(ValueError, match="the table must have the column macs"):
         read(foreign.drop_columns(["macs"]), study, among)

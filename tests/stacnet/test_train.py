@@ -16,7 +16,7 @@ from stacnet.data.scalesignal import scale_blind_ceiling
 from stacnet.protocol import Digits, Protocol, ScaleSignal
 from stacnet.resnet import build
 from stacnet.spec import resnet
-from stacnet.train import Diverged, Trainer, train
+from stacnet.train import Diverged, Trainer
 
 DATA = ScaleSignal(grid=2, size=16, train=96, val=40, test=40)
 SPEC = resnet(8, width=4, input_size=16, classes=8)
@@ -26,7 +26,10 @@ GRIDS = [2, 4, pytest.param(8, marks=pytest.mark.long)]
 
 
 def results(protocol=RECIPE, *, spec=SPEC, seed=0):
-    return list(train(spec, protocol, load(protocol.data), seed=seed))
+    trainer = Trainer(spec, protocol, load(protocol.data), seed=seed)
+    while not trainer.done:
+        trainer.run()
+    return trainer.results
 
 
 def facts(epochs):

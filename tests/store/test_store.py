@@ -163,7 +163,7 @@ def test_a_newer_store_is_refused_with_one_clear_line(
         monkeypatch.setattr("search.store.part.CELLS", newer)  # as a later version writes it
         put(store, job(1))
         monkeypatch.undo()
-    with pytest.raises(StoreError, match=r"schema_version must be at most 2, got 3"):
+    with pytest.raises(StoreError, match=f"at most {SCHEMA_VERSION}, got {SCHEMA_VERSION + 1}"):
         store.trainings()
 
 
