@@ -7,10 +7,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from search.study.space import Space
-from search.study.study import Exhaustive, Sampled, Study, study_from_json
+from search.study.space import Scale, Space
+from search.study.study import Exhaustive, Finalists, Sampled, Study, study_from_json
 from search.study.study_file import study_from_file
-from stacnet.protocol import Digits, Protocol, ScaleSignal
+from stacnet.protocol import Digits, Protocol, ScaleSignal, ShiftedLayouts
 from stacnet.spec import resnet
 
 # Seconds of one core that a training of the named studies takes: measured on one core of an AMD
@@ -24,6 +24,8 @@ TRAINING_CORE_S = {
     "layouts-2": 5.0,
     "layouts-4": 6.0,
     "layouts-8": 25.0,
+    "sawtooth": 9.0,
+    "shifted-layouts": 9.0,
 }
 
 
@@ -75,6 +77,38 @@ def layouts(grid: int, *, kernels: tuple[int, ...]) -> Study:
     )
 
 
+def shifted_layouts() -> Study:
+    """Layouts of gratings on 4x4 cells under every shift: no template helps, a gate at 4 does."""
+    data = ShiftedLayouts(pattern="grating", grid=4, layouts=6, gap=1, train=1024, val=1024)
+    return _planted("shifted-layouts", data, scales=("off", 1, 2, 4, 8))
+
+
+def sawtooth() -> Study:
+    """Layouts whose scale only a trained map sees; dots mislead pixels and untrained networks."""
+    return _planted(
+        "sawtooth", ShiftedLayouts(dots="hidden"), scales=("off", 1, 2, 4, 16), epochs=8
+    )
+
+
+def _planted(name: str, data: ShiftedLayouts, *, scales: tuple[Scale, ...]) -> Study:
+    """A patch-limited network, which sees 3 pixels, and every gate in its first two stages."""
+    base = resnet(8, width=8, input_size=data.size, classes=2 + data.layouts, kernels=(1, 1, 1))
+    return Study(
+        name=name,
+        space=Space(
+            base=base,
+            scales=(scales, scales, ("off",)),
+            kinds=("stac", "static"),
+            kernels=(3, 1),
+            reductions=(1,),
+            paddings=("circular",),
+        ),
+        protocol=Protocol(data=data, epochs=8, batch_size=16, lr=0.05),
+        seeds=(0, 1, 2, 3),
+        finalists=Finalists(top=6, seeds=(100, 101)),
+    )
+
+
 def demo_patch() -> Study:
     """A net that sees less than one training of the layout: attention helps (demo)."""
     return replace(layouts(4, kernels=(1, 1, 1)), name="demo-patch")
@@ -95,6 +129,8 @@ def named_studies() -> dict[str, Callable[[], Study]]:
         "layouts-2": partial(layouts, 2, kernels=(1, 1, 1)),
         "layouts-4": partial(layouts, 4, kernels=(1, 1, 1)),
         "layouts-8": partial(layouts, 8, kernels=(1, 1, 1)),
+        "sawtooth": sawtooth,
+        "shifted-layouts": shifted_layouts,
     }
 
 
