@@ -85,9 +85,7 @@ def shifted_layouts() -> Study:
 
 def sawtooth() -> Study:
     """Layouts whose scale only a trained map sees; dots mislead pixels and untrained networks."""
-    return _planted(
-        "sawtooth", ShiftedLayouts(dots="hidden"), scales=("off", 1, 2, 4, 16), epochs=8
-    )
+    return _planted("sawtooth", ShiftedLayouts(dots="hidden"), scales=("off", 1, 2, 4, 16))
 
 
 def _planted(name: str, data: ShiftedLayouts, *, scales: tuple[Scale, ...]) -> Study:
