@@ -140,6 +140,8 @@ def _fingerprint(source: Source) -> str:
     for part in source.parts:
         digest.update(repr((part.name, part.fingerprint)).encode())
         digest.update(part.labels_N.tobytes())
+        if part.groups_N is not None:
+            digest.update(part.groups_N.tobytes())
     return digest.hexdigest()
 
 
@@ -200,8 +202,13 @@ def _write_at(partial: Path, source: Source, *, split: str, first: int, images: 
 
 def _finish(partial: Path, source: Source, state: _Progress) -> None:
     labels = {split: source.labels(split) for split in SPLITS}
+    groups = {split: source.groups(split) for split in SPLITS}
     for split in SPLITS:
         np.save(partial / f"{split}_labels.npy", labels[split])
+        if source.group_names:
+            np.save(partial / f"{split}_groups.npy", groups[split])
+    for name, record in source.records.items():
+        write_sealed(partial / name, record)
     mean_C, std_C = histogram_statistics(np.array(state.histogram))
     side = (3, source.size, source.size)
     meta = Meta(
@@ -213,9 +220,13 @@ def _finish(partial: Path, source: Source, state: _Progress) -> None:
         std=std_C,
         blocks=tuple(state.blocks),
         checksum=checksum_of(
-            state.blocks, [labels[split] for split in SPLITS], test_split=source.test_split
+            state.blocks,
+            [labels[split] for split in SPLITS],
+            test_split=source.test_split,
+            grouping=(source.group_names, groups),
         ),
         test_split=source.test_split,
+        group_names=source.group_names,
     )
     write_meta(partial / "meta.json", meta)
     for name in ("progress.json", "lock"):
