@@ -44,6 +44,7 @@ class Source:
         parts: in order.
         test_split: how the test images were drawn, if the data brings no test split.
         group_names: one per group of images that are alike and stay in one split; () without.
+        remark: what `prepare` says of it: what was left out, and why.
         records: files to lay beside the images: name -> JSON object.
     """
 
@@ -53,6 +54,7 @@ class Source:
     parts: list[Part]
     test_split: DrawnSplit | None = None
     group_names: tuple[str, ...] = ()
+    remark: str = ""
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def labels(self, split: str) -> np.ndarray:
