@@ -21,7 +21,9 @@ from search.store.manifest import load_or_make
 from search.store.reuse import check_source, reuse
 from search.store.status import status
 from search.store.store import Store
+from search.store.testset import FILE, write_test_images
 from search.study.study import Study
+from stacnet.data.images import load
 
 
 def search(
@@ -46,6 +48,7 @@ def search(
         check_source(Store(reuse_from), study)
     with Lease(store.storage) as lease:
         store.begin(study)
+        _note_test_images(store, study)
         if points:
             write_extras(store.storage, replace(read_extras(store.storage), first=points))
         if reuse_from:
@@ -60,8 +63,9 @@ def resume(out: str | Path, *, options: Options) -> Summary:
         StudyError: there is no study, another driver is at work, the storage fails.
     """
     store = Store(out)
-    ready(store, address=options.address)
+    study = ready(store, address=options.address)
     with Lease(store.storage) as lease:
+        _note_test_images(store, study)
         return carry_out(store, lease, options)
 
 
@@ -107,6 +111,17 @@ def compact(out: str | Path) -> None:
     with Lease(store.storage) as lease:
         account_for(lease, study=study, store=store)
         merge_all(store)
+
+
+def _note_test_images(store: Store, study: Study) -> None:
+    """Keep what judging wants to know of the test images, unless it is kept already."""
+    if store.storage.exists(FILE):
+        return
+    try:
+        test = load(study.protocol.data).test
+    except ValueError:  # what owes nothing may be resumed where its data is not
+        return
+    write_test_images(store.storage, test)
 
 
 def _reuse(store: Store, source: Store, study: Study) -> None:

@@ -12,6 +12,7 @@ from search.store.parts import read_part
 from search.store.past import Past
 from search.store.sealed import has_digest, unseal_table
 from search.store.store import Store
+from search.store.testset import read_test_images
 from stacnet.checkpoint import CheckpointError, prove
 
 # Files that there are once: what is lost with each, or how to make it again.
@@ -20,6 +21,7 @@ NOTES = {
     "extras.json": "lost: added trials, promotions, warm starts, finalists",
     "lease.json": "lost: which trainings ran when the last driver ended, and what they cost",
     "manifest.parquet": "made again",
+    "test_images.parquet": "made again: stac resume DIR",
     "map.parquet": "make it again: stac classrepsim DIR",
     "picks.json": "make it again: stac classrepsim DIR",
     "replays.json": "make it again: stac replay DIR",
@@ -86,6 +88,8 @@ def _try(store: Store, name: str) -> None:
             store.study()
         case "extras.json":
             read_extras(store.storage)
+        case "test_images.parquet":
+            read_test_images(store.storage)
         case "manifest.parquet" | "map.parquet":
             source = f"{store.address}/{name}"
             unseal_table(store.storage.read(name), source=source)

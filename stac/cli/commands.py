@@ -124,15 +124,18 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepare:
-    """Official files to a memory-mapped cache."""
+    """Official files, a folder of images, or letters of fonts to a memory-mapped cache."""
 
     source: Annotated[Positional[str], arg(name="SOURCE", metavar="SOURCE")]
     """folder of batches (CIFAR, ImageNet64/32/16) or of images: train/CLASS and test/CLASS, or
-    CLASS alone, of which a fifth becomes the test split"""
+    CLASS alone, of which a fifth becomes the test split; with --task, of fonts (TTF, OTF)"""
     name: str
     """name of the cache, below $STACNET_DATA (default ~/.cache/stacnet)"""
     size: int | None = None
-    """resize images of a folder to this side, pixels"""
+    """resize images of a folder, or render letters, to this side, pixels"""
+    task: Literal["letters", "typefaces"] | None = None
+    """of a folder of fonts: which letter (of unseen typefaces), or which typeface (of unseen
+    letters)"""
 
 
 @dataclass(frozen=True, kw_only=True)

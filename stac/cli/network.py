@@ -16,7 +16,7 @@ from stac.cli.flag_values import BUILT_IN, data_spec, network_spec
 from stacnet.spec import NetworkSpec
 
 if TYPE_CHECKING:
-    from stacnet.data.meta import DrawnSplit
+    from stacnet.data.cache import Cache
 
 
 def cost(command: c.Cost) -> None:
@@ -64,12 +64,14 @@ def prepare(command: c.Prepare) -> None:
     if command.name in BUILT_IN:
         raise ValueError(f"name must not be one of {BUILT_IN}, got {command.name!r}")
     target = cache_folder(command.name, below=data_folder())
-    source = preparing.open_source(Path(command.source), size=command.size)
+    source = preparing.open_source(Path(command.source), size=command.size, task=command.task)
+    if source.remark:
+        print(source.remark)
     with _image_bar("preparing") as progress:
         cache = preparing.prepare(source, target, progress=progress)
     print(f"{target}: {len(cache.train[1])} training and {len(cache.test[1])} test images")
     if cache.test_split is not None:
-        print(f"test images: {_drawn(cache.test_split)}")
+        print(f"test images: {_drawn(cache)}")
 
 
 def inspect(command: c.Inspect) -> None:
@@ -84,10 +86,10 @@ def inspect(command: c.Inspect) -> None:
         with _image_bar("reading") as progress:
             verify(folder, progress=progress)
         cache = open_cache(folder)
-        drawn = cache.test_split
         facts = {
             "source": cache.source,
-            "test_split": "of the source" if drawn is None else _drawn(drawn),
+            "test_split": "of the source" if cache.test_split is None else _drawn(cache),
+            "groups": len(cache.group_names),
             "checksum": cache.checksum,
         }
     splits = load(data_spec(command.name))
@@ -102,8 +104,9 @@ def inspect(command: c.Inspect) -> None:
     _show(facts, as_json=command.json)
 
 
-def _drawn(split: "DrawnSplit") -> str:
-    return f"{split.share:.0%} of each class, drawn with seed {split.seed}"
+def _drawn(cache: "Cache") -> str:
+    split, of = cache.test_split, "the groups" if cache.group_names else "each class"
+    return f"{split.share:.0%} of {of}, drawn with seed {split.seed}" if split else ""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The cache of prepared images: four .npy files and meta.json, opened as shared memory maps."""
+"""The cache of prepared images: .npy files and meta.json, opened as shared memory maps."""
 
 import hashlib
 import json
@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from stacnet.data.meta import SPLITS, Block, DrawnSplit, Meta, read_meta
+from stacnet.data.meta import SPLITS, Block, DrawnSplit, Meta, read_meta, read_sealed
 from stacnet.data.statistics import add_histogram, histogram_statistics
 from stacnet.names import check_name
+
+# Names of the groups, and the group of each image of each split, int64 (N,).
+Grouping = tuple[tuple[str, ...], dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +28,8 @@ class Cache:
         checksum: of images and labels, sha256 in hex.
         source: the format it was read from.
         test_split: how the test images were chosen, if the source had no split of its own.
+        group_names: one per group of images that stay in one split; () without groups.
+        groups: of the images of each split, int64 (N,); empty without groups.
     """
 
     train: tuple[np.ndarray, np.ndarray]
@@ -36,6 +41,8 @@ class Cache:
     checksum: str
     source: str
     test_split: DrawnSplit | None
+    group_names: tuple[str, ...]
+    groups: dict[str, np.ndarray]
 
 
 def cache_folder(name: str, *, below: Path) -> Path:
@@ -70,6 +77,8 @@ def open_cache(folder: Path, *, checksum: str = "") -> Cache:
         checksum=meta.checksum,
         source=meta.source,
         test_split=meta.test_split,
+        group_names=meta.group_names,
+        groups=_open_groups(folder, meta),
     )
 
 
@@ -86,13 +95,38 @@ def _open_split(folder: Path, split: str, meta: Meta) -> tuple[np.ndarray, np.nd
     shape = meta.shapes[split]
     images_NCHW = _mapped(folder / f"{split}_images.npy", shape=shape, dtype=np.uint8)
     path = folder / f"{split}_labels.npy"
-    labels_N = np.array(_mapped(path, shape=shape[:1], dtype=np.int64))
-    if labels_N.min() < 0 or labels_N.max() >= meta.classes:
-        raise ValueError(
-            f"{path}: damaged, prepare the data again: labels must be in 0..{meta.classes - 1}, "
-            f"got {labels_N.min()}..{labels_N.max()}"
+    return images_NCHW, _numbers(path, num=shape[0], most=meta.classes - 1, of="labels")
+
+
+def _open_groups(folder: Path, meta: Meta) -> dict[str, np.ndarray]:
+    if not meta.group_names:
+        return {}
+    groups = {
+        split: _numbers(
+            folder / f"{split}_groups.npy",
+            num=meta.shapes[split][0],
+            most=len(meta.group_names) - 1,
+            of="groups",
         )
-    return images_NCHW, labels_N
+        for split in SPLITS
+    }
+    if len(shared_G := np.intersect1d(groups["train"], groups["test"])):
+        raise ValueError(
+            f"{folder}: damaged, prepare the data again: no group may be in two splits, got "
+            f"{meta.group_names[shared_G[0]]!r}"
+        )
+    return groups
+
+
+def _numbers(path: Path, *, num: int, most: int, of: str) -> np.ndarray:
+    """One number in 0..most for each image, int64 (N,)."""
+    values_N = np.array(_mapped(path, shape=(num,), dtype=np.int64))
+    if values_N.min() < 0 or values_N.max() > most:
+        raise ValueError(
+            f"{path}: damaged, prepare the data again: {of} must be in 0..{most}, "
+            f"got {values_N.min()}..{values_N.max()}"
+        )
+    return values_N
 
 
 def _mapped(path: Path, *, shape: tuple[int, ...], dtype: type) -> np.ndarray:
@@ -139,16 +173,24 @@ def verify(folder: Path, *, progress: Callable[[int, int], None] | None = None) 
         if progress is not None:
             progress(sum(position.values()), sum(shape[0] for shape in meta.shapes.values()))
     labels = [cache.train[1], cache.test[1]]
-    if checksum_of(meta.blocks, labels, test_split=meta.test_split) != cache.checksum:
-        raise ValueError(f"{folder}: damaged: labels or meta.json have changed")
+    grouping = (cache.group_names, cache.groups)
+    found = checksum_of(meta.blocks, labels, test_split=meta.test_split, grouping=grouping)
+    if found != cache.checksum:
+        raise ValueError(f"{folder}: damaged: labels, groups or meta.json have changed")
+    for path in folder.glob("*.json"):
+        read_sealed(path)
     if not np.allclose(histogram_statistics(histogram_CV), (meta.mean, meta.std)):
         raise ValueError(f"{folder}: damaged: mean or std in meta.json have changed")
 
 
 def checksum_of(
-    blocks: Sequence[Block], labels: list[np.ndarray], *, test_split: DrawnSplit | None = None
+    blocks: Sequence[Block],
+    labels: list[np.ndarray],
+    *,
+    test_split: DrawnSplit | None = None,
+    grouping: Grouping = ((), {}),
 ) -> str:
-    """sha256 over the blocks' own and the labels: changes with any pixel or label."""
+    """sha256 over the blocks' own, the labels and the groups: changes with any of them."""
     digest = hashlib.sha256()
     for block in blocks:
         digest.update(f"{block.split} {block.num} {block.sha256}\n".encode())
@@ -156,4 +198,9 @@ def checksum_of(
         digest.update(labels_N.astype("<i8").tobytes())
     if test_split is not None:
         digest.update(json.dumps(asdict(test_split), sort_keys=True).encode())
+    names, groups = grouping
+    if names:  # without groups it is the checksum that it was before there were any
+        digest.update(json.dumps(names).encode())
+        for split in SPLITS:
+            digest.update(groups[split].astype("<i8").tobytes())
     return digest.hexdigest()

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 from stacnet.data.decode import decode
 from stacnet.data.meta import DrawnSplit
 from stacnet.data.source import Part, Source
+from stacnet.data.walk import Found, walk
 
 TEST_NAMES = ("test", "val")
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
@@ -18,13 +19,10 @@ DRAWN = DrawnSplit(share=0.2, seed=0)
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
-    """An image file: where it was found, where it really lies, its class, and when it changed."""
+class _File(Found):
+    """An image file and its class."""
 
-    path: str
-    real: str
     label: int
-    stamp: tuple[int, int]
 
 
 def is_image_folder(folder: Path) -> bool:
@@ -107,41 +105,14 @@ def _files(folder: Path, classes: Sequence[str]) -> list[_File]:
     found: list[_File] = []
     for label, name in enumerate(classes):
         of_class: dict[str, _File] = {}
-        for file in _walk(folder / name, label):
-            of_class.setdefault(file.real, file)
+        for file in walk(folder / name, EXTENSIONS, kind="an image"):
+            of_class.setdefault(file.real, _File(file.path, file.real, file.stamp, label))
         if not of_class:
             raise ValueError(
                 f"{folder / name}: a class must have images ({' '.join(EXTENSIONS)}), got none"
             )
         found += sorted(of_class.values(), key=lambda file: os.path.split(file.path))
     return found
-
-
-def _walk(folder: Path, label: int) -> Iterator[_File]:
-    """Links are followed, but no folder is entered twice: a loop of links ends."""
-    left, seen = [str(folder)], set()
-    while left:
-        here = left.pop()
-        real = os.path.realpath(here)
-        if real in seen:
-            continue
-        seen.add(real)
-        with os.scandir(here) as entries:
-            visible = sorted((e for e in entries if e.name[0] != "."), key=lambda e: e.name)
-        for entry in visible:
-            if entry.is_dir():
-                left.append(entry.path)
-            elif _is_image(entry.name):
-                if not entry.is_file():
-                    raise ValueError(f"{entry.path}: an image must be a file, or a link to one")
-                lies_at = os.path.join(real, entry.name)
-                status = entry.stat()
-                yield _File(
-                    path=entry.path,
-                    real=os.path.realpath(lies_at) if entry.is_symlink() else lies_at,
-                    label=label,
-                    stamp=(status.st_size, status.st_mtime_ns),
-                )
 
 
 def _is_image(name: str) -> bool:

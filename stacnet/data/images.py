@@ -29,11 +29,14 @@ class ImageSet:
         pool_PCHW: uint8 images, an array or a read-only memory map.
         rows_N: int64 rows of the pool that belong to this split, in order.
         labels_N: int64 class of each row, 0 .. classes-1.
+        groups_N: int64 group of each row: images of one group are alike (one typeface, one scene)
+            and never in two splits; None where the data has no groups.
     """
 
     pool_PCHW: np.ndarray
     rows_N: np.ndarray
     labels_N: np.ndarray
+    groups_N: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.rows_N)
@@ -54,7 +57,8 @@ class ImageSet:
 
     def subset(self, index: np.ndarray) -> "ImageSet":
         """The split reduced to some of its images, sharing the pool."""
-        return ImageSet(self.pool_PCHW, self.rows_N[index], self.labels_N[index])
+        groups_N = None if self.groups_N is None else self.groups_N[index]
+        return ImageSet(self.pool_PCHW, self.rows_N[index], self.labels_N[index], groups_N)
 
     @cached_property
     def _is_whole(self) -> bool:
@@ -129,21 +133,29 @@ def _load_digits(data: Digits) -> Splits:
 
 def _load_prepared(data: Prepared, folder: Path) -> Splits:
     cache = open_cache(cache_folder(data.name, below=folder), checksum=data.checksum)
-    train, val = split_off(whole(*cache.train), fraction=data.val_fraction, seed=data.seed)
-    return Splits(train, val, whole(*cache.test), cache.classes, cache.mean_C, cache.std_C)
+    everything = whole(*cache.train, groups_N=cache.groups.get("train"))
+    test = whole(*cache.test, groups_N=cache.groups.get("test"))
+    train, val = split_off(everything, fraction=data.val_fraction, seed=data.seed)
+    return Splits(train, val, test, cache.classes, cache.mean_C, cache.std_C)
 
 
-def whole(images_NCHW: np.ndarray, labels_N: np.ndarray) -> ImageSet:
+def whole(
+    images_NCHW: np.ndarray, labels_N: np.ndarray, *, groups_N: np.ndarray | None = None
+) -> ImageSet:
     """A set that is its whole pool."""
-    return ImageSet(images_NCHW, np.arange(len(labels_N)), labels_N)
+    return ImageSet(images_NCHW, np.arange(len(labels_N)), labels_N, groups_N)
 
 
 def split_off(images: ImageSet, *, fraction: float, seed: int) -> tuple[ImageSet, ImageSet]:
     """The rest and a random share of the images, the same share (rounded) of every class.
 
+    Where there are groups, it is that share of the groups, each whole, and at least one.
+
     Raises:
-        ValueError: the share leaves one of the two without images.
+        ValueError: the share leaves one of the two without images, or groups a class.
     """
+    if images.groups_N is not None:
+        return _split_off_groups(images, images.groups_N, fraction=fraction, seed=seed)
     order_N = np.random.default_rng(seed).permutation(len(images))
     order_N = order_N[np.argsort(images.labels_N[order_N], kind="stable")]
     _, start_K, counts_K = np.unique(
@@ -157,6 +169,28 @@ def split_off(images: ImageSet, *, fraction: float, seed: int) -> tuple[ImageSet
             f"in {len(counts_K)} classes"
         )
     return images.subset(np.sort(order_N[~chosen_N])), images.subset(np.sort(order_N[chosen_N]))
+
+
+def _split_off_groups(
+    images: ImageSet, groups_N: np.ndarray, *, fraction: float, seed: int
+) -> tuple[ImageSet, ImageSet]:
+    chosen_G = drawn_groups(np.unique(groups_N), share=fraction, seed=seed)
+    is_chosen_N = np.isin(groups_N, chosen_G)
+    rest, chosen = (images.subset(np.flatnonzero(mask)) for mask in (~is_chosen_N, is_chosen_N))
+    classes = np.unique(images.labels_N)
+    for part in (rest, chosen):
+        if not np.array_equal(np.unique(part.labels_N), classes):
+            raise ValueError(
+                f"a split by groups must leave images of every class on both sides, got "
+                f"{fraction=} of {len(np.unique(groups_N))} groups"
+            )
+    return rest, chosen
+
+
+def drawn_groups(groups_G: np.ndarray, *, share: float, seed: int) -> np.ndarray:
+    """A random share (rounded, at least one) of the distinct groups, sorted."""
+    num = max(1, round(share * len(groups_G)))
+    return np.sort(np.random.default_rng(seed).permutation(groups_G)[:num])
 
 
 def pixel_statistics(images: ImageSet) -> tuple[tuple[float, ...], tuple[float, ...]]:

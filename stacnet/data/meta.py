@@ -26,7 +26,10 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnSplit:
-    """The test images that `prepare` split off itself: a share of each class, seeded."""
+    """The test images that `prepare` split off itself: a share of each class, seeded.
+
+    Where the images have groups it is a share of the groups, each whole.
+    """
 
     share: float
     seed: int
@@ -38,6 +41,7 @@ class Meta:
 
     Args:
         shapes: of the images of each split, (N, 3, S, S).
+        group_names: one per group; () where the images have no groups.
     """
 
     source: str
@@ -49,6 +53,7 @@ class Meta:
     blocks: tuple[Block, ...]
     checksum: str
     test_split: DrawnSplit | None = None
+    group_names: tuple[str, ...] = ()
 
 
 def write_meta(path: Path, meta: Meta) -> None:
@@ -81,6 +86,7 @@ def read_meta(path: Path) -> Meta:
         shapes={split: tuple(shape) for split, shape in plain["shapes"].items()},
         blocks=tuple(Block(**block) for block in plain["blocks"]),
         test_split=DrawnSplit(**split) if (split := plain.get("test_split")) else None,
+        group_names=tuple(plain.get("group_names") or ()),
     )
     _check_whole(path, meta)
     return meta
@@ -196,4 +202,8 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "blocks": ("a list of blocks", _list_of(None, _is_block)),
     "checksum": ("text", _is_text),
     "test_split": ("a share and a seed", _is_split),
+    "group_names": (
+        "a list of names",
+        lambda value: value is None or _list_of(None, _is_text)(value),
+    ),
 }

@@ -16,6 +16,7 @@ import numpy as np
 
 from stacnet.data.cache import Cache, checksum_of, open_cache
 from stacnet.data.folder import is_image_folder, open_folder
+from stacnet.data.glyphs import Task, open_glyphs
 from stacnet.data.meta import FORMAT, SPLITS, Block, Meta, read_sealed, write_meta, write_sealed
 from stacnet.data.official import find_layout, open_official
 from stacnet.data.source import Part, Source
@@ -34,12 +35,13 @@ class _Progress:
     histogram: list[list[int]] = field(default_factory=lambda: [[0] * 256 for _ in range(3)])
 
 
-def open_source(folder: Path, *, size: int | None = None) -> Source:
+def open_source(folder: Path, *, size: int | None = None, task: Task | None = None) -> Source:
     """Recognise and check the data in a folder.
 
     Args:
         size: side that images of a folder are resized to, 1..2048 pixels; official data has its
             own.
+        task: for a folder of fonts: what is to be recognised in their letters.
 
     Raises:
         ValueError: nothing is recognised, or what is there is not whole.
@@ -48,6 +50,8 @@ def open_source(folder: Path, *, size: int | None = None) -> Source:
         raise ValueError(f"{folder}: no such folder")
     if size is not None and not 1 <= size <= LARGEST_SIDE:
         raise ValueError(f"size must be in 1..{LARGEST_SIDE} pixels, got {size=}")
+    if task is not None:
+        return open_glyphs(folder, size=_needed(size, folder, "fonts"), task=task)
     layout = find_layout(folder)
     if layout is not None:
         source = open_official(folder, layout)
@@ -57,11 +61,15 @@ def open_source(folder: Path, *, size: int | None = None) -> Source:
     if not is_image_folder(folder):
         raise ValueError(
             f"{folder}: must hold ImageNet (train_data_batch_1), CIFAR (data_batch_1, train) or "
-            f"images (train/<class>/ or <class>/), got neither"
+            f"images (train/<class>/ or <class>/), or fonts and a task be named, got neither"
         )
+    return open_folder(folder, size=_needed(size, folder, "images"))
+
+
+def _needed(size: int | None, folder: Path, of: str) -> int:
     if size is None:
-        raise ValueError(f"{folder}: a folder of images needs a size, got {size=}")
-    return open_folder(folder, size=size)
+        raise ValueError(f"{folder}: a folder of {of} needs a size, got {size=}")
+    return size
 
 
 def prepare(
@@ -140,6 +148,8 @@ def _fingerprint(source: Source) -> str:
     for part in source.parts:
         digest.update(repr((part.name, part.fingerprint)).encode())
         digest.update(part.labels_N.tobytes())
+        if part.groups_N is not None:
+            digest.update(part.groups_N.tobytes())
     return digest.hexdigest()
 
 
@@ -200,8 +210,13 @@ def _write_at(partial: Path, source: Source, *, split: str, first: int, images: 
 
 def _finish(partial: Path, source: Source, state: _Progress) -> None:
     labels = {split: source.labels(split) for split in SPLITS}
+    groups = {split: source.groups(split) for split in SPLITS}
     for split in SPLITS:
         np.save(partial / f"{split}_labels.npy", labels[split])
+        if source.group_names:
+            np.save(partial / f"{split}_groups.npy", groups[split])
+    for name, record in source.records.items():
+        write_sealed(partial / name, record)
     mean_C, std_C = histogram_statistics(np.array(state.histogram))
     side = (3, source.size, source.size)
     meta = Meta(
@@ -213,9 +228,13 @@ def _finish(partial: Path, source: Source, state: _Progress) -> None:
         std=std_C,
         blocks=tuple(state.blocks),
         checksum=checksum_of(
-            state.blocks, [labels[split] for split in SPLITS], test_split=source.test_split
+            state.blocks,
+            [labels[split] for split in SPLITS],
+            test_split=source.test_split,
+            grouping=(source.group_names, groups),
         ),
         test_split=source.test_split,
+        group_names=source.group_names,
     )
     write_meta(partial / "meta.json", meta)
     for name in ("progress.json", "lock"):
