@@ -26,16 +26,20 @@ def training_picks(
     *,
     seeds_a: Sequence[int],
 ) -> list[Pick]:
-    """Baselines that see training results of seeds A: best uniform scale, one epoch of training."""
+    """Baselines that see training results of seeds A.
+
+    The best network with one scale everywhere, the best with static gates, one epoch of training.
+    """
     seen = short_hash(np.ascontiguousarray(bench.select_NA).tobytes())
     trial_s = results.device_s / max(1, results.trainings)
     cells_NT = among.cells_NT[:, among.open_T]
-    uniform_N = (cells_NT == cells_NT[:, :1]).all(1)
-    score_N = np.where(uniform_N, bench.select_N, np.nan)
+    uniform_N = (cells_NT == cells_NT[:, :1]).all(1) & ~among.is_static_N
     made = []
-    if np.isfinite(score_N).any():
-        cost_s = float(np.isfinite(bench.select_NA[uniform_N]).sum()) * trial_s
-        made.append(make_pick("best uniform scale", "training", score_N, among, cost_s=cost_s))
+    for name, is_N in (("best uniform scale", uniform_N), ("best static gate", among.is_static_N)):
+        score_N = np.where(is_N, bench.select_N, np.nan)
+        if np.isfinite(score_N).any():
+            cost_s = float(np.isfinite(bench.select_NA[is_N]).sum()) * trial_s
+            made.append(make_pick(name, "training", score_N, among, cost_s=cost_s))
     one_N, one_s = first_epoch(among, results, epochs, seeds_a=seeds_a)
     if np.isfinite(one_N).any():
         made.append(make_pick("one epoch", "training", one_N, among, cost_s=one_s))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 import torch
@@ -15,13 +16,31 @@ from stacnet.data.images import Splits
 from stacnet.resnet import build
 
 PROXY_IMAGES = 32
-PROXY_NETWORKS = 2000  # more candidates than this: a seeded sample of them is scored
-PROXY_SEED = 7
+PROXY_NETWORKS = 700  # more candidates than this: a seeded sample of them is scored
+PROXY_SEEDS = (7, 8, 9)
+Floats = NDArray[np.float64]
 
 
-def baseline_picks(among: Networks, splits: Splits) -> list[Pick]:
+def baseline_picks(among: Networks, splits: Splits, *, primary: Pick) -> list[Pick]:
     """All baselines that need no training."""
-    return [*reference_picks(among), *cost_picks(among), *proxy_picks(among, splits)]
+    return [
+        *static_picks(among, primary),
+        *reference_picks(among),
+        *cost_picks(among),
+        *proxy_picks(among, splits),
+    ]
+
+
+def static_picks(among: Networks, primary: Pick) -> Iterator[Pick]:
+    """Gates that never look at the image where the primary pick puts its own, if the space has any.
+
+    What they reach needs no attention. The score is the number of stages that agree.
+    """
+    if among.is_static_N.any():
+        wanted_T = among.cells_NT[among.row[primary.network_id]]
+        agree_N = (among.cells_NT == wanted_T).sum(1) + among.is_static_N * len(wanted_T)
+        score_N = agree_N.astype(float)
+        yield make_pick("static, pick's scales", "reference", score_N, among, cost_s=primary.cost_s)
 
 
 def reference_picks(among: Networks) -> Iterator[Pick]:
@@ -43,20 +62,43 @@ def cost_picks(among: Networks) -> Iterator[Pick]:
 
 
 def proxy_picks(among: Networks, splits: Splits) -> Iterator[Pick]:
-    """Zero-cost proxies on every candidate, or on a seeded sample of a large space."""
-    rng = np.random.default_rng(PROXY_SEED)
+    """Zero-cost proxies on every candidate, or on a seeded sample of a large space.
+
+    Each is the mean over some seeds of initialisation; their spread is its noise.
+    """
+    rng = np.random.default_rng(PROXY_SEEDS[0])
     rows = np.sort(rng.permutation(len(among))[:PROXY_NETWORKS])
     images = rng.permutation(len(splits.train))[:PROXY_IMAGES]
     scaling = Scaling(splits.mean_C, splits.std_C, device=torch.device("cpu"))
     x_BCHW = scaling.normalise(torch.from_numpy(splits.train.take(images)))
     y_B = torch.from_numpy(splits.train.labels_N[images])
-    score: dict[Proxy, NDArray[np.float64]] = {p: np.full(len(among), np.nan) for p in PROXIES}
+    shape = (len(PROXY_SEEDS), len(among))
+    score: dict[Proxy, Floats] = {proxy: np.full(shape, np.nan) for proxy in PROXIES}
     seconds = dict.fromkeys(PROXIES, 0.0)
-    for row in rows:
-        network = build(among.specs[row], seed=PROXY_SEED)
+    for row, (place, seed) in product(rows, enumerate(PROXY_SEEDS)):
+        network = build(among.specs[row], seed=seed)
         for proxy in PROXIES:
             started = time.perf_counter()
-            score[proxy][row] = proxy_score(proxy, network, x_BCHW, y_B)
+            score[proxy][place, row] = proxy_score(proxy, network, x_BCHW, y_B)
             seconds[proxy] += time.perf_counter() - started
     for proxy in PROXIES:
-        yield make_pick(proxy, "proxy", score[proxy], among, cost_s=seconds[proxy])
+        score_SN = score[proxy]
+        yield make_pick(
+            proxy,
+            "proxy",
+            score_SN.mean(0),
+            among,
+            cost_s=seconds[proxy],
+            noise=noise_of(score_SN[:, rows]),
+        )
+
+
+def noise_of(score_SN: Floats) -> float:
+    """SD of a network's score between seeds, beside what a seed does to all networks: a number.
+
+    Args:
+        score_SN: of at least 2 seeds and 2 networks; with fewer it is 0.
+    """
+    left_SN = score_SN - score_SN.mean(0) - score_SN.mean(1, keepdims=True) + score_SN.mean()
+    freedom = (score_SN.shape[0] - 1) * (score_SN.shape[1] - 1)
+    return float(np.sqrt(np.square(left_SN).sum() / max(freedom, 1)))

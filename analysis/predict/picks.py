@@ -12,6 +12,7 @@ from analysis.predict.rules import best_candidate
 from search.store.sealed import seal, unseal
 from search.study.networks import Networks
 
+FEWEST_SCORES = 3  # that rank anything
 Family = Literal["rule", "control", "map", "reference", "cost", "proxy", "training"]
 
 
@@ -29,6 +30,8 @@ class Pick:
         scores: per network of `Picks.network_ids`, higher is better; null where not computed.
         cost_s: what making the prediction cost, training of vanilla networks included, device
             seconds.
+        noise: SD of a score between seeds of initialisation, beside what such a seed does to all;
+            null where a score depends on none.
         frontier_seen: hash of the results it was allowed to see; none by default.
     """
 
@@ -41,7 +44,16 @@ class Pick:
     spec: dict[str, Any]
     scores: tuple[float | None, ...]
     cost_s: float
+    noise: float | None = None
     frontier_seen: str | None = None
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether it cannot tell networks apart: fewer than 3 scores, or all within their noise."""
+        known = [score for score in self.scores if score is not None]
+        return len(set(known)) < FEWEST_SCORES or (
+            self.noise is not None and float(np.std(known)) <= self.noise
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +100,9 @@ def make_pick(
     among: Networks,
     *,
     cost_s: float,
+    noise: float | None = None,
 ) -> Pick:
-    """The best-scored candidate (ties: fewest MACs), with all scores; NaN becomes null."""
+    """The best-scored candidate (see `best_candidate`), with all scores; NaN becomes null."""
     best = best_candidate(score_N, among)
     return Pick(
         name=name,
@@ -99,6 +112,7 @@ def make_pick(
         spec=json.loads(json.dumps(among.specs[best].to_dict())),
         scores=tuple(None if np.isnan(s) else float(s) for s in score_N),
         cost_s=cost_s,
+        noise=noise,
     )
 
 

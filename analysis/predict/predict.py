@@ -94,7 +94,7 @@ def predict(
     tell("scoring networks by every rule", 0, 0)
     vanilla_s = sum(v.device_s for v in found)
     made = rule_picks(study, chart, among, vanilla_s=vanilla_s, look_s=look_s)
-    made += baseline_picks(among, splits)
+    made += baseline_picks(among, splits, primary=made[RULES.index(study.primary_rule)])
     picks = _picks(study, found, among, look_s=look_s, made=made)
     store.storage.write("map.parquet", map_to_parquet(chart))
     store.storage.write("picks.json", picks.to_json().encode())
@@ -199,4 +199,8 @@ def rule_picks(
         for rule in dict.fromkeys((primary, "R1")):
             score_N = rule_scores(rule, chart, among, source=source, estimator=estimator)
             made.append(make_pick(f"{rule} on {label}", family, score_N, among, cost_s=cost_s))
+    for source in ("untrained", "pixels"):  # where to look, from here; whether at all, from there
+        score_N = rule_scores(primary, chart, among, source=source, headroom_of="trained")
+        name = f"{primary} on {source}, trained headroom"
+        made.append(make_pick(name, "control", score_N, among, cost_s=vanilla_s + look_s))
     return made

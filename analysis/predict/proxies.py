@@ -1,19 +1,26 @@
 """Zero-cost proxies: scores of untrained networks from one mini-batch.
 
 After Abdelfattah et al. (ICLR 2021), where each is defined, and NASWOT (Mellor et al., ICML 2021).
+A ReLU or a gate's sigmoid is seen wherever it is called. A fresh gate is about one half everywhere,
+so that no score of an untrained network can know its scale well; where a score sees nothing at all,
+`Pick.is_blind` says so.
+
 Shapes: B images.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Literal, assert_never, get_args
+from typing import Any, Literal, assert_never, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 Proxy = Literal["naswot", "synflow", "grad_norm", "snip"]
 PROXIES: tuple[Proxy, ...] = get_args(Proxy)
+RELUS = (F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
+SIGMOIDS = (F.sigmoid, torch.sigmoid, Tensor.sigmoid)
 
 
 def proxy_score(proxy: Proxy, network: nn.Module, x_BCHW: Tensor, y_B: Tensor) -> float:
@@ -37,33 +44,47 @@ def proxy_score(proxy: Proxy, network: nn.Module, x_BCHW: Tensor, y_B: Tensor) -
             assert_never(proxy)
 
 
-def naswot(network: nn.Module, x_BCHW: Tensor) -> float:
-    """log |det K_H| of the Hamming kernel of the inputs' ReLU patterns (after batch norms).
+class _Instead(TorchFunctionMode):
+    """Within it, these functions of torch are replaced; a replacement may return None: as before.
 
-    The sign of every batch norm's output stands for the ReLU that follows it.
+    Args:
+        functions: as torch calls them.
+        replacement: gets their first argument.
     """
+
+    def __init__(
+        self, functions: Collection[Callable], replacement: Callable[[Tensor], Tensor | None]
+    ) -> None:
+        super().__init__()
+        self.functions, self.replacement = functions, replacement
+
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        instead = self.replacement(args[0]) if func in self.functions else None
+        return func(*args, **(kwargs or {})) if instead is None else instead
+
+
+def naswot(network: nn.Module, x_BCHW: Tensor) -> float:
+    """log |det K_H| of the Hamming kernel of the patterns of the inputs of every ReLU."""
     kernel_BB = torch.zeros(len(x_BCHW), len(x_BCHW), dtype=torch.float64)
 
-    def receive(module: nn.Module, inputs: object, output: Tensor) -> None:
-        on_BF = (output.detach().flatten(1) > 0).float()
-        same_BB = on_BF @ on_BF.T + (1 - on_BF) @ (1 - on_BF).T
-        kernel_BB.add_(same_BB.double().cpu())
+    def receive(before: Tensor) -> None:
+        on_BF = (before.detach().flatten(1) > 0).float()
+        both_BB, on_B = (on_BF @ on_BF.T).double().cpu(), on_BF.sum(1).double().cpu()
+        kernel_BB.add_(2 * both_BB - on_B - on_B[:, None] + on_BF.shape[1])  # on in both, or off
 
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    hooks = [norm.register_forward_hook(receive) for norm in norms]
-    try:
-        with torch.no_grad(), _in_train_mode(network):
-            network(x_BCHW)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with torch.no_grad(), _in_train_mode(network), _Instead(RELUS, receive):
+        network(x_BCHW)
     return float(torch.linalg.slogdet(kernel_BB).logabsdet)
 
 
 def synflow(network: nn.Module, x_BCHW: Tensor) -> float:
     """log of the sum of |weight * gradient| on an image of ones, weights absolute, norms off.
 
-    Tanaka et al. (NeurIPS 2020); in double precision, the logarithm because it overflows.
+    Tanaka et al. (NeurIPS 2020); in double precision, the logarithm because it overflows. It is
+    made for networks that are linear but for ReLUs, and the sigmoid of the large numbers here would
+    be 1: its tangent at 0, where a fresh gate is, stands for it.
     """
     state = {name: value.clone() for name, value in network.state_dict().items()}
     was_training = network.training
@@ -74,7 +95,8 @@ def synflow(network: nn.Module, x_BCHW: Tensor) -> float:
             for parameter in network.parameters():
                 parameter.abs_()
         network.zero_grad()
-        network(torch.ones_like(x_BCHW[:1], dtype=torch.float64)).sum().backward()
+        with _Instead(SIGMOIDS, lambda x: 0.5 + 0.25 * x):
+            network(torch.ones_like(x_BCHW[:1], dtype=torch.float64)).sum().backward()
         weights = [p for p in network.parameters() if p.grad is not None and p.dim() > 1]
         total = sum((p.detach() * p.grad).abs().sum() for p in weights if p.grad is not None)
         return float(torch.as_tensor(total).clamp(min=1e-300).log())

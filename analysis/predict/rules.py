@@ -7,6 +7,7 @@ no attention is worth 0. The primary rule is fixed in the study before the searc
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import assert_never, get_args
 
 import numpy as np
@@ -115,8 +116,16 @@ def rule_scores(
     *,
     source: str = "trained",
     estimator: Estimator = "knn",
+    headroom_of: str | None = None,
 ) -> NDArray[np.float64]:
     """Score of every candidate under a rule on one of the map's sources: (N,), higher is better.
+
+    Static gates get none (NaN): a map says where to look, and they never look.
+
+    Args:
+        headroom_of: the source whose last layer headroom is measured from; by default its own. A
+            control that is compared with its own last layer always has headroom, since that layer
+            is near chance.
 
     Raises:
         ValueError: the map lacks a scale of the space, or has other stages.
@@ -127,7 +136,9 @@ def rule_scores(
             f"the map must have a row for each of the network's {among.cells_NT.shape[1]} stages, "
             f"got {len(stages)} for {source=} {estimator=}"
         )
-    last = stages[0][0].crs - stages[0][0].head
+    ends = chart.stages(source=headroom_of or source, estimator=estimator)
+    last = ends[0][0].crs - ends[0][0].head
+    stages = tuple(tuple(replace(r, head=r.crs - last) for r in readings) for readings in stages)
     total_N = np.zeros(len(among))
     for stage, values in enumerate(stage_values(rule, stages, last=last)):
         cells, at_N = np.unique(among.cells_NT[:, stage], return_inverse=True)
@@ -138,7 +149,8 @@ def rule_scores(
                 f"stage {stage + 1}, only {sorted(values)}"
             )
         total_N += np.array([values[int(c)] for c in cells])[at_N]
-    return within_budget(total_N, among) if rule == "R6" else total_N
+    score_N = within_budget(total_N, among) if rule == "R6" else total_N
+    return np.where(among.is_static_N, np.nan, score_N)
 
 
 def within_budget(gain_N: NDArray[np.float64], among: Networks) -> NDArray[np.float64]:
@@ -148,6 +160,11 @@ def within_budget(gain_N: NDArray[np.float64], among: Networks) -> NDArray[np.fl
 
 
 def best_candidate(score_N: NDArray[np.float64], among: Networks) -> int:
-    """The highest score; among equals the fewest MACs, then parameters, then the first point."""
-    ranked = np.lexsort((among.params_N, among.macs_N, -np.nan_to_num(score_N, nan=-np.inf)))
+    """The highest score.
+
+    Among equals the setting that the space names first (of kernels (3, 1) it is 3), then the fewest
+    MACs, parameters, and the first point.
+    """
+    worst_first_N = np.nan_to_num(score_N, nan=-np.inf)
+    ranked = np.lexsort((among.params_N, among.macs_N, among.setting_N, -worst_first_N))
     return int(ranked[0])  # stable, and networks stand in the order of their points

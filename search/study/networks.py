@@ -3,6 +3,7 @@
 Shapes: N distinct networks in the order of their first point, T stages.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -72,6 +73,19 @@ class Networks:
     def open_T(self) -> NDArray[np.bool_]:
         """Whether any network has attention in this stage."""
         return np.any(self.cells_NT > 0, axis=0)
+
+    @cached_property
+    def setting_N(self) -> NDArray[np.int64]:
+        """Place of what all gates share (kind, kernel, ...) among the space's settings."""
+        shared = self.space.factors[len(self.space.stage_scales) :]
+        return np.array(self.points) % math.prod(len(factor.choices) for factor in shared)
+
+    @cached_property
+    def is_static_N(self) -> NDArray[np.bool_]:
+        """Whether it has gates that never look at the image: controls, no attention."""
+        return np.array(
+            [any(a and a.kind == "static" for a in spec.attention) for spec in self.specs]
+        )
 
     @property
     def params_N(self) -> NDArray[np.int64]:

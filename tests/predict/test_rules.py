@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from planted import small_study
 
 from analysis.look.classmap import ClassRepMap, Reading
-from analysis.predict.baselines import reference_picks
+from analysis.predict.baselines import reference_picks, static_picks
 from analysis.predict.picks import Picks, check_picks, make_pick, picks_from_json
 from analysis.predict.rules import (
     MACS_RATIO,
@@ -164,6 +164,56 @@ def test_equal_scores_go_to_the_cheapest_network(among):
     best = best_candidate(np.zeros(len(among)), among)
     assert among.macs_N[best] == among.macs_N.min()
     assert tuple(among.cells_NT[best]) == (0, 0, 0)
+
+
+def test_among_equals_the_setting_that_is_named_first_goes_before_the_cheaper_one(study) -> None:
+    space = replace(study.space, kinds=("stac", "static"), kernels=(3, 1))
+    among = networks(space)
+    score_N = (among.cells_NT == (4, 4, 0)).all(1).astype(float)
+    best = among.specs[best_candidate(score_N, among)].attention[0]
+    assert best is not None
+    assert (best.kind, best.kernel, best.scale) == ("stac", 3, 4)
+    cheapest = min(among.macs_N[score_N == 1])
+    assert cheapest < among.macs_N[best_candidate(score_N, among)]
+
+
+def test_gates_that_never_look_have_no_score_and_stand_beside_the_pick(study) -> None:
+    among = networks(replace(study.space, kinds=("stac", "static")))
+    score_N = rule_scores("R2+R5", chart(STEP_AT_4, SECOND, THIRD, last=0.3), among)
+    assert np.array_equal(np.isnan(score_N), among.is_static_N)
+    primary = make_pick("R2+R5", "rule", score_N, among, cost_s=1.0)
+    (twin,) = static_picks(among, primary)
+    row, pick = among.row[twin.network_id], among.row[primary.network_id]
+    assert among.is_static_N[row]
+    assert not among.is_static_N[pick]
+    assert np.array_equal(among.cells_NT[row], among.cells_NT[pick])
+    assert not list(static_picks(networks(study.space), primary))
+
+
+def test_headroom_may_be_measured_from_another_networks_last_layer(study, among) -> None:
+    weak = chart({1: 0.1, 4: 0.3}, {1: 0.1, 4: 0.2}, {1: 0.1, 4: 0.1}, last=0.05)
+    trained = chart(STEP_AT_4, SECOND, THIRD, last=0.5)
+    both = replace(
+        weak,
+        readings=(
+            *trained.readings,
+            *(replace(r, source="untrained") for r in _all_scales(weak, trained)),
+        ),
+    )
+    own = rule_scores("R2+R5", both, among, source="untrained")
+    fair = rule_scores("R2+R5", both, among, source="untrained", headroom_of="trained")
+    assert any(among.cells_NT[best_candidate(own, among)])
+    assert not any(among.cells_NT[best_candidate(fair, among)])
+
+
+def _all_scales(weak: ClassRepMap, trained: ClassRepMap) -> list[Reading]:
+    """The weak map's values at every scale of the trained one."""
+    values = {(r.stage, r.cells): r for r in weak.readings}
+    found = []
+    for reading in trained.readings:
+        low = values.get((reading.stage, reading.cells), values[reading.stage, 1])
+        found.append(replace(reading, crs=low.crs, head=low.head, below_best=0.3 - low.crs))
+    return found
 
 
 @pytest.fixture
