@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from stac.result import Network, Result
     from stac.running import open, resume, search
     from stacnet.attention_spec import AttentionSpec
-    from stacnet.protocol import Digits, Prepared, Protocol, ScaleSignal
+    from stacnet.protocol import Digits, Prepared, Protocol, ScaleSignal, ShiftedLayouts
     from stacnet.spec import NetworkSpec, resnet
 
 _HOME = {
@@ -49,7 +49,7 @@ _HOME = {
     "stac.result": ("Network", "Result"),
     "stac.running": ("open", "resume", "search"),
     "stacnet.attention_spec": ("AttentionSpec",),
-    "stacnet.protocol": ("Digits", "Prepared", "Protocol", "ScaleSignal"),
+    "stacnet.protocol": ("Digits", "Prepared", "Protocol", "ScaleSignal", "ShiftedLayouts"),
     "stacnet.spec": ("NetworkSpec", "resnet"),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
@@ -68,6 +68,7 @@ __all__ = [
     "Result",
     "Sampled",
     "ScaleSignal",
+    "ShiftedLayouts",
     "Space",
     "Study",
     "answer",

@@ -80,6 +80,67 @@ class ScaleSignal:
             )
 
 
+DOT_GRID = 8  # dots per side
+ORBITS = {2: 3, 4: 7, 8: 39}  # layouts that no shift turns into each other, by grid
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShiftedLayouts:
+    """Procedural images of layouts under every shift, so that no template can solve them.
+
+    See data/shifted.py for what a model that does not see the layout can reach at most.
+
+    Args:
+        pattern: what carries the sign of a cell: `grating` (+-45 degrees), seen by any filter, or
+            `sawtooth` (rising or falling), seen by learned features only.
+        grid: cells per side, g: 2, 4 or 8. Pooled below g, all layouts look alike.
+        layouts: number of layout classes, beside the two anchors.
+        size: side of the image, pixels; a multiple of `grid`.
+        gap: blank border of each cell, pixels; from 1 on no 3x3 filter sees two patches.
+        noise: standard deviation of the white noise (patches have amplitude about 1).
+        flip: probability that a cell shows the other sign.
+        dots: a second codeword on an 8x8 grid of bright and dark pixels: `none`, `hidden` (under
+            either sign equally often) or `shortcut` (right in training only).
+        train, val, test: number of images per split; multiples of 2 * classes * grid**2 show each
+            shift equally often.
+        seed: of everything; an image depends on (seed, split, index) alone.
+    """
+
+    pattern: Literal["grating", "sawtooth"] = "sawtooth"
+    grid: Count = 2
+    layouts: Whole = 3
+    size: Count = 32
+    gap: Whole = 4
+    noise: NotNegative = 0.1
+    flip: Share = 0.0
+    dots: Literal["none", "hidden", "shortcut"] = "none"
+    train: Count = 1000
+    val: Count = 1000
+    test: Count = 1000
+    seed: Seed = 0
+    kind: Literal["shiftedlayouts"] = "shiftedlayouts"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.grid not in ORBITS:
+            raise ValueError(f"grid must be one of {(*ORBITS,)}, got grid={self.grid}")
+        if self.layouts > ORBITS[self.grid]:
+            raise ValueError(
+                f"layouts must be at most what a {self.grid}x{self.grid} grid has under shifts "
+                f"({ORBITS[self.grid]}), got layouts={self.layouts}"
+            )
+        if self.size % self.grid or self.size // self.grid <= 2 * self.gap:
+            raise ValueError(
+                f"size must be a multiple of the grid with cells wider than two gaps, got "
+                f"size={self.size} grid={self.grid} gap={self.gap}"
+            )
+        if self.dots != "none" and (self.size % DOT_GRID or self.size < 4 * DOT_GRID):
+            raise ValueError(
+                f"size with dots must be a multiple of {DOT_GRID} from {4 * DOT_GRID}, got "
+                f"size={self.size}"
+            )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Digits:
     """scikit-learn's 1,797 handwritten digits of 8x8: a smoke test on real input.
@@ -121,7 +182,7 @@ class Prepared:
         check_fields(self)
 
 
-DataSpec = ScaleSignal | Digits | Prepared
+DataSpec = ScaleSignal | ShiftedLayouts | Digits | Prepared
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots: it remembers its id

@@ -3,7 +3,8 @@
 from analysis.judge.agreement import Interval
 from analysis.judge.comparison import Comparison, Judged, Network
 from analysis.report.facts import StudyFacts
-from stacnet.protocol import Digits, ScaleSignal
+from stacnet.data.shifted import blind_ceiling
+from stacnet.protocol import Digits, ScaleSignal, ShiftedLayouts
 
 
 def scales_text(network: Network) -> str:
@@ -114,6 +115,12 @@ def data_sentence(facts: StudyFacts) -> str:
         return (
             f"The data is procedural, so its truth is known: classes are layouts of gratings on "
             f"{data.grid}x{data.grid} cells, which pooling to fewer cells makes indistinguishable."
+        )
+    if isinstance(data, ShiftedLayouts):
+        return (
+            f"The data is procedural, so its truth is known: classes are layouts of {data.pattern} "
+            f"patches on {data.grid}x{data.grid} cells, shifted by every shift; what does not see "
+            f"the layout reaches {blind_ceiling(data):.1%} at most."
         )
     return f"The data is {data.name}."
 

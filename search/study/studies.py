@@ -7,11 +7,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from search.study.space import Space
-from search.study.study import Exhaustive, Sampled, Study, study_from_json
+from search.study.space import Scale, Space
+from search.study.study import Exhaustive, Finalists, Sampled, Study, study_from_json
 from search.study.study_file import study_from_file
-from stacnet.protocol import Digits, Protocol, ScaleSignal
-from stacnet.spec import resnet
+from stacnet.protocol import Digits, Prepared, Protocol, ScaleSignal, ShiftedLayouts
+from stacnet.spec import NetworkSpec, resnet
 
 # Seconds of one core that a training of the named studies takes: measured on one core of an AMD
 # EPYC, 2026-11. A count of operations would not tell: networks this small wait
@@ -21,9 +21,13 @@ TRAINING_CORE_S = {
     "demo-wide": 10.0,
     "digits": 2.0,
     "digits-tpe": 2.0,
+    "glyph-letters": 20.0,
+    "glyph-typefaces": 16.0,
     "layouts-2": 5.0,
     "layouts-4": 6.0,
     "layouts-8": 25.0,
+    "sawtooth": 9.0,
+    "shifted-layouts": 9.0,
 }
 
 
@@ -75,6 +79,60 @@ def layouts(grid: int, *, kernels: tuple[int, ...]) -> Study:
     )
 
 
+def shifted_layouts() -> Study:
+    """Layouts of gratings on 4x4 cells under every shift: no template helps, a gate at 4 does."""
+    data = ShiftedLayouts(pattern="grating", grid=4, layouts=6, gap=1, train=1024, val=1024)
+    return _planted("shifted-layouts", data, scales=("off", 1, 2, 4, 8))
+
+
+def sawtooth() -> Study:
+    """Layouts whose scale only a trained map sees; dots mislead pixels and untrained networks."""
+    return _planted("sawtooth", ShiftedLayouts(dots="hidden"), scales=("off", 1, 2, 4, 16))
+
+
+def glyph_letters() -> Study:
+    """Which letter is it? Real typefaces; those of validation and test are unseen families."""
+    return _glyphs("glyph-letters", classes=26, val_fraction=0.3, epochs=6)
+
+
+def glyph_typefaces() -> Study:
+    """Which typeface is it? The pictures of glyph-letters; letters of validation, test unseen."""
+    return _glyphs("glyph-typefaces", classes=40, val_fraction=0.2, epochs=12)
+
+
+def _glyphs(name: str, *, classes: int, val_fraction: float, epochs: int) -> Study:
+    base = resnet(8, width=8, input_size=32, classes=classes, stem="s2", kernels=(1, 1, 1))
+    data = Prepared(name=name, val_fraction=val_fraction)
+    protocol = Protocol(data=data, epochs=epochs, batch_size=64, lr=0.1)
+    return _placements(name, base, protocol, scales=("off", 1, 2, 4, 8))
+
+
+def _planted(name: str, data: ShiftedLayouts, *, scales: tuple[Scale, ...]) -> Study:
+    base = resnet(8, width=8, input_size=data.size, classes=2 + data.layouts, kernels=(1, 1, 1))
+    protocol = Protocol(data=data, epochs=8, batch_size=16, lr=0.05)
+    return _placements(name, base, protocol, scales=scales)
+
+
+def _placements(
+    name: str, base: NetworkSpec, protocol: Protocol, *, scales: tuple[Scale, ...]
+) -> Study:
+    """Every gate in the first two stages of a patch-limited network, which needs them."""
+    return Study(
+        name=name,
+        space=Space(
+            base=base,
+            scales=(scales, scales, ("off",)),
+            kinds=("stac", "static"),
+            kernels=(3, 1),
+            reductions=(1,) if isinstance(protocol.data, ShiftedLayouts) else (4,),
+            paddings=("circular",) if isinstance(protocol.data, ShiftedLayouts) else ("zeros",),
+        ),
+        protocol=protocol,
+        seeds=(0, 1, 2, 3),
+        finalists=Finalists(top=6, seeds=(100, 101)),
+    )
+
+
 def demo_patch() -> Study:
     """A net that sees less than one training of the layout: attention helps (demo)."""
     return replace(layouts(4, kernels=(1, 1, 1)), name="demo-patch")
@@ -92,9 +150,13 @@ def named_studies() -> dict[str, Callable[[], Study]]:
         "demo-wide": demo_wide,
         "digits": digits,
         "digits-tpe": digits_tpe,
+        "glyph-letters": glyph_letters,
+        "glyph-typefaces": glyph_typefaces,
         "layouts-2": partial(layouts, 2, kernels=(1, 1, 1)),
         "layouts-4": partial(layouts, 4, kernels=(1, 1, 1)),
         "layouts-8": partial(layouts, 8, kernels=(1, 1, 1)),
+        "sawtooth": sawtooth,
+        "shifted-layouts": shifted_layouts,
     }
 
 

@@ -42,7 +42,7 @@ class ClassRepSim:
     weights: str | None = None
     """of the network: file of a state dict; without it, the network's own"""
     data: str | None = None
-    """for the network: scalesignal, digits, the name of prepared images, or a folder of images"""
+    """for the network: data that is built in, the name of prepared images, or a folder of images"""
     size: int | None = None
     """side that images are resized to for the network, pixels; needed for a folder of images"""
     taps: str | None = None

@@ -6,11 +6,15 @@ from typing import Any
 from search.study.space import Scale, Scales, Space
 from stac.cli.flags import NetworkFlags
 from stacnet.attention_spec import LIVE_FIELDS, OPTIONS, Placement
-from stacnet.protocol import DataSpec, Digits, Prepared, ScaleSignal
+from stacnet.protocol import DataSpec, Digits, Prepared, ScaleSignal, ShiftedLayouts
 from stacnet.spec import NetworkSpec, resnet
 
 SHAPE_FLAGS = ("input_size", "in_channels", "classes")
-BUILT_IN = ("scalesignal", "digits")  # data that needs no cache, so that no cache has its name
+BUILT_IN = (
+    "scalesignal",
+    "shiftedlayouts",
+    "digits",
+)  # need no cache: no cache has such a name
 
 
 def network_spec(flags: NetworkFlags) -> NetworkSpec:
@@ -61,6 +65,8 @@ def data_spec(name: str) -> DataSpec:
     match name:
         case "scalesignal":
             return ScaleSignal()
+        case "shiftedlayouts":
+            return ShiftedLayouts()
         case "digits":
             return Digits()
         case _:

@@ -58,6 +58,6 @@ class DataFlags:
     """What is learned, and how."""
 
     data: str = "scalesignal"
-    """scalesignal, digits, or the name of prepared images (stac data prepare)"""
+    """scalesignal, shiftedlayouts, digits, or the name of prepared images (stac data prepare)"""
     override: Overrides = ()
     """fields of the recipe, such as epochs=3 data.grid=2; may be repeated"""

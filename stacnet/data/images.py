@@ -4,17 +4,19 @@ Shapes: P images in the pool, N images of a split, C channels, H and W pixels.
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import assert_never
+from typing import Any, assert_never
 
 import numpy as np
 
-from stacnet.data import digits, scalesignal
+from stacnet.data import digits, scalesignal, shifted
 from stacnet.data.cache import cache_folder, open_cache
+from stacnet.data.draws import SPLITS
 from stacnet.data.statistics import add_histogram, histogram_statistics
-from stacnet.protocol import DataSpec, Digits, Prepared, ScaleSignal
+from stacnet.protocol import DataSpec, Digits, Prepared, ScaleSignal, ShiftedLayouts
 
 CHUNK = 4096  # images read at a time
 
@@ -101,7 +103,9 @@ def data_folder() -> Path:
 def _load(data: DataSpec, folder: Path) -> Splits:
     match data:
         case ScaleSignal():
-            return _load_scalesignal(data)
+            return _procedural(data, scalesignal.generate, scalesignal.num_classes(data))
+        case ShiftedLayouts():
+            return _procedural(data, shifted.generate, shifted.num_classes(data))
         case Digits():
             return _load_digits(data)
         case Prepared():
@@ -110,14 +114,13 @@ def _load(data: DataSpec, folder: Path) -> Splits:
             assert_never(data)
 
 
-def _load_scalesignal(data: ScaleSignal) -> Splits:
+def _procedural(
+    data: ScaleSignal | ShiftedLayouts, generate: Callable[..., tuple[Any, Any]], classes: int
+) -> Splits:
     sizes = {"train": data.train, "val": data.val, "test": data.test}
-    train, val, test = (
-        whole(*scalesignal.generate(data, split=split, stop=sizes[split]))
-        for split in scalesignal.SPLITS
-    )
+    train, val, test = (whole(*generate(data, split=name, stop=sizes[name])) for name in SPLITS)
     mean_C, std_C = pixel_statistics(train)
-    return Splits(train, val, test, scalesignal.num_classes(data), mean_C, std_C)
+    return Splits(train, val, test, classes, mean_C, std_C)
 
 
 def _load_digits(data: Digits) -> Splits:

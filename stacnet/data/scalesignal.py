@@ -8,14 +8,11 @@ distribution; at g x g the class is complete. An image depends on (seed, split, 
 Shapes: N images, C classes, g cells per side, S pixels per side.
 """
 
-from typing import Literal
-
 import numpy as np
 
+from stacnet.data.draws import Split, uniform
 from stacnet.protocol import ScaleSignal
 
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 NUM_ANCHORS = 2
 LEVELS_PER_UNIT = 48.0  # grey levels of amplitude 1 around mid-grey: 2.6 units until saturation
 BALANCED_BLOCKS = np.array(
@@ -121,16 +118,11 @@ def _render(spec: ScaleSignal, *, split: Split, start: int, labels_N: np.ndarray
 def _draws(
     spec: ScaleSignal, *, split: Split, start: int, num: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Uniform numbers of each image: per pixel (N, S*S), per cell (N, 4, f, f), its shift (N, 2).
-
-    One counter-based stream per split; each image owns a fixed stretch of it.
-    """
+    """Uniform numbers of each image: per pixel (N, S*S), per cell (N, 4, f, f), shift (N, 2)."""
     fine = max(spec.grid, spec.second_grid)
     num_pixels, num_cells = spec.size**2, 4 * fine**2
-    length = -(-(num_pixels + num_cells + 2) // 4) * 4  # Philox gives four numbers per count
-    stream = np.random.Philox(key=np.array([spec.seed, SPLITS.index(split)], np.uint64))
-    stream.advance(start * length // 4)
-    u_ND = np.random.Generator(stream).random((num, length))
+    length = num_pixels + num_cells + 2
+    u_ND = uniform(spec.seed, split, start=start, num=num, length=length)
     cells = u_ND[:, num_pixels : num_pixels + num_cells].reshape(num, 4, fine, fine)
     shift = u_ND[:, num_pixels + num_cells : num_pixels + num_cells + 2]
     return u_ND[:, :num_pixels].astype(np.float32), cells, shift
