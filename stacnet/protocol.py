@@ -167,7 +167,8 @@ class Prepared:
         name: folder of the cache below `$STACNET_DATA` (default `~/.cache/stacnet`).
         checksum: of the cache; empty until a search begins, which fills in that of the cache it
             finds, so that rows say what was learned. What is filled in must be what is found.
-        val_fraction: share of the training images split off for validation, stratified, seeded.
+        val_fraction: share of the training images split off for validation, stratified, seeded;
+            of their groups, each whole, where the images have groups.
         seed: of that split.
     """
 

@@ -35,6 +35,7 @@ ELSEWHERE = {
         "stac classrepsim --network": "FILE and FOLDER are the reader's; see test_cli_anynet",
     },
     "docs/cluster.md": {"": "test_cluster runs it on hosts of its own; AWS needs an account"},
+    "docs/own_data.md": {"examples/glyph_fonts.sh": "installs packages; any fonts do for a test"},
     "docs/publish.md": {"stac finalists": "40 trainings; test_run runs the finalists"},
 }
 # What runs here in a smaller form: words added to a command, or text replaced in the README.

@@ -1,7 +1,7 @@
 """The typefaces among the files of a folder: each once, with all its letters.
 
-A file may hold no font, the same font as another file, or pictures in place of letters; such files
-are left out and counted.
+A file may hold no font, not all letters, or those of another file; it is left out, and the reason
+said. A font of 26 symbols at the places of letters cannot be told from one of letters.
 """
 
 import hashlib
@@ -121,10 +121,10 @@ def _pictures(path: Path) -> str:
         *letters, lacking = [_content(ink(font, letter)) for letter in (*LETTERS, NO_CHARACTER)]
     except OSError:
         raise ValueError("no readable font") from None
-    if _content(Image.new("L", (0, 0))) in letters:
-        raise ValueError("an empty letter")
     if lacking in letters:
         raise ValueError("a lacking letter")
+    if _content(Image.new("L", (0, 0))) in letters:
+        raise ValueError("an empty letter")
     if len(set(letters)) < len(LETTERS):
         raise ValueError("one picture for several letters")
     return hashlib.sha256(b"".join(letters)).hexdigest()

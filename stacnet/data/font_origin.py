@@ -15,11 +15,12 @@ class Origin:
     """A package and what it says of itself.
 
     Args:
-        package, version: empty where the origin is not known.
+        package: `unknown` where nothing is known of the origin.
+        version: of the package.
         licences: short names, as the package's copyright file has them; packaging apart.
     """
 
-    package: str = ""
+    package: str = "unknown"
     version: str = ""
     licences: tuple[str, ...] = ()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from documents import ELSEWHERE, PAGES, ROOT, SHOWN, SMALLER, SMALLER_PYTHON, blocks, commands, play
+from font_files import fonts
 from nbclient import NotebookClient
 from official_data import write_cifar10
 from PIL import Image
@@ -36,7 +37,11 @@ SAID = {
         r"report\.html",
         r"\[\(None, ",
     ),
-    "docs/own_data.md": (r"240 training and 60 test images", r"8 networks"),
+    "docs/own_data.md": (
+        r"240 training and 60 test images",
+        r"fonts: 6 typefaces in 6 font files",
+        r"8 networks",
+    ),
     "docs/own_study.md": (r"preflight: .* fit", r"nothing was owed; .* out/other", r"<Network "),
     "docs/publish.md": (r"8 networks; the best: \(", r"tables/cells\.csv", r"report\.html"),
     "docs/resume.md": (r"finished: 2 attempts", r"owes nothing"),
@@ -78,7 +83,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def lay_out(folder: Path) -> None:
-    """What a reader brings: photographs, and the official files of CIFAR-10."""
+    """What a reader brings: photographs, the official files of CIFAR-10, and fonts."""
     digits = load_digits()
     for number, (image, label) in enumerate(zip(digits.images[:300], digits.target, strict=False)):
         target = folder / "photos" / f"digit-{label}"
@@ -86,6 +91,7 @@ def lay_out(folder: Path) -> None:
         Image.fromarray((image * 15).astype("uint8")).save(target / f"{number}.png")
     (folder / "cifar-10-batches-py").mkdir()
     write_cifar10(folder / "cifar-10-batches-py")
+    fonts(folder / "fonts")
 
 
 def test_the_tutorial_leads_from_nothing_to_a_verdict(tutorial: tuple[Path, str]) -> None:

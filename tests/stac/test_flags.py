@@ -32,7 +32,7 @@ train: --depth --width --stem --input-size --in-channels --classes --stage-kerne
 cost: --depth --width --stem --input-size --in-channels --classes --stage-kernels --attention
     --scale --kernel --reduction --pool --upsample --fuse --padding --norm --position
     --placement --latency --json
-data prepare: SOURCE --name --size
+data prepare: SOURCE --name --size --task
 data inspect: NAME --sheet --json
 cluster up: FILE
 cluster wait: FILE --gpus --cpus --timeout-s

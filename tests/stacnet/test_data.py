@@ -18,7 +18,7 @@ def numbered(num: int, *, classes: int = 3):
     return whole(images, np.arange(num) % classes)
 
 
-@given(st.integers(20, 200), st.integers(1, 5), st.floats(0.1, 0.6), st.integers(0, 99))
+@given(st.integers(30, 200), st.integers(1, 5), st.floats(0.1, 0.6), st.integers(0, 99))
 def test_a_split_is_a_partition_with_the_same_share_of_every_class(num, classes, fraction, seed):
     images = numbered(num, classes=classes)
     rest, part = split_off(images, fraction=fraction, seed=seed)
