@@ -1,6 +1,6 @@
 """The bench on which every predictor of a study is judged: seeds that select, seeds that measure.
 
-Shapes: N networks, S seeds, A and B seeds of either side, T stages, M random maps.
+Shapes: N networks, S seeds, A and B seeds of either side, T stages.
 """
 
 from collections.abc import Sequence
@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 
 from analysis.judge import agreement
 from analysis.judge.agreement import mean_interval, mean_over_seeds
-from analysis.judge.comparison import Contrast, Front, Network
+from analysis.judge.comparison import Front
+from analysis.judge.errors import measured
 from analysis.judge.frontier import Reference, frontier, hypervolume
+from analysis.judge.judged import Contrast, Network
+from analysis.judge.nulls import Nulls
 from analysis.judge.results import Results
 from search.store.own import best_first
 from search.study.networks import Networks
 from search.study.study import Study
 
 Floats = NDArray[np.float64]
-RANDOM_MAPS = 500
-MOST_RANKED = 2000  # networks that random maps are ranked on
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +35,10 @@ class Bench:
         measure_NB: accuracy on seeds B, ranks all networks.
         paired_NB: the same with the finalists' fresh seeds beside it, for paired differences.
         cells_NT: scale per stage, 0 for none.
+        among: the same networks in their space, if there is one.
         margin: of equivalence, share.
         chance: accuracy of guessing.
-        seed: of random maps.
+        seed: of random maps and deals.
     """
 
     results: Results
@@ -47,6 +49,7 @@ class Bench:
     margin: float
     chance: float
     num_seeds: int
+    among: Networks | None = None
     seed: int = 0
 
     @cached_property
@@ -77,21 +80,9 @@ class Bench:
         return agreement.paired_sd(self.results.test_NS)
 
     @cached_property
-    def tau_of_random_maps_M(self) -> Floats:
-        """|tau| with B of random additive maps: independent values for each scale of each stage."""
-        rng = np.random.default_rng(self.seed)
-        trained = np.flatnonzero(np.isfinite(self.measure_N))
-        rows = rng.permutation(trained)[:MOST_RANKED]
-        cells_NT, measure_N = self.cells_NT[rows], self.measure_N[rows]
-        codes = [np.unique(column, return_inverse=True)[1] for column in cells_NT.T]
-        found = [
-            agreement.tau(
-                sum((rng.standard_normal(c.max() + 1)[c] for c in codes), np.zeros(len(rows))),
-                measure_N,
-            )
-            for _ in range(RANDOM_MAPS if len(rows) > 1 else 0)
-        ]
-        return np.abs(np.array(found))
+    def nulls(self) -> Nulls:
+        """What a predictor that knows nothing reaches here."""
+        return Nulls(self.cells_NT, self.measure_N, self.among, self.seed)
 
     def costs(self) -> dict[str, tuple[Floats, str]]:
         """Costs with a frontier of their own, and their units; latency only where measured."""
@@ -136,11 +127,15 @@ class Bench:
     def contrast(self, label: str, first: int, second: int) -> Contrast:
         """Paired difference on B."""
         difference_B = self.paired_NB[first] - self.paired_NB[second]
+        found = measured(difference_B)
         return Contrast(
             label=label,
-            difference=mean_interval(difference_B),
+            difference=found.interval,
             effect_size=agreement.effect_size(difference_B),
-            equivalence_p=agreement.equivalence_p(difference_B, margin=self.margin),
+            equivalence_p=found.equivalence_p(self.margin),
+            within_p=found.above_p(self.margin),
+            loss_p=found.below_p(0.0),
+            images_width=found.images_width,
         )
 
 
@@ -169,6 +164,7 @@ def make_bench(study: Study, among: Networks, results: Results) -> Bench:
         measure_NB=results.test_NS[:, [column[s] for s in seeds_b]],
         paired_NB=results.test_NS[:, [column[s] for s in measured]],
         cells_NT=among.cells_NT,
+        among=among,
         margin=study.margin,
         chance=1 / study.space.base.classes,
         num_seeds=len(results.seeds),

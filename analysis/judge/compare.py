@@ -4,16 +4,17 @@ Shapes: N networks, S seeds.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from analysis.judge.agreement import holm, noise_ceiling
+from analysis.judge.agreement import noise_ceiling
 from analysis.judge.bench import Bench, make_bench, split_seeds
-from analysis.judge.comparison import Cloud, Comparison, Contrast, Costs, Judged, RandomPick
-from analysis.judge.judge import judge
+from analysis.judge.comparison import Cloud, Comparison, Costs, RandomPick
+from analysis.judge.judge import corrected, judge
+from analysis.judge.judged import Contrast, Judged
 from analysis.judge.results import Results, results_from_table
 from analysis.judge.trained import training_picks
 from analysis.predict.picks import Pick, Picks, check_picks, picks_from_json
@@ -125,7 +126,7 @@ def judge_all(material: Material) -> Comparison:
         best=bench.network(bench.best, "best of the search"),
         vanilla=None if vanilla_row is None else bench.network(vanilla_row, "vanilla"),
         random=random_pick(bench),
-        judged=tuple(_adjusted(judged)),
+        judged=tuple(judged),
         contrasts=tuple(contrasts(bench, judged, vanilla_row)),
         fronts=tuple(bench.fronts.values()),
         costs=_costs(material),
@@ -134,14 +135,15 @@ def judge_all(material: Material) -> Comparison:
 
 
 def _judged(material: Material, bench: Bench, seeds_a: Sequence[int]) -> list[Judged]:
-    """Every predictor, the primary one first."""
+    """Every predictor, the primary one first; the words about the others are corrected."""
     results = material.results
     trial_s = results.device_s / results.trainings if results.trainings else float("nan")
     more = training_picks(material.among, bench, results, material.epochs, seeds_a=seeds_a)
-    return [
+    primary, *others = (
         judge(bench, pick, search_s=material.search_s, trial_s=trial_s)
         for pick in _primary_first(material.picks, more)
-    ]
+    )
+    return [primary, *corrected(bench, others)]
 
 
 def _cloud(results: Results, bench: Bench, trained_N: NDArray[np.bool_]) -> Cloud:
@@ -192,15 +194,6 @@ def _primary_first(picks: Picks, more: Sequence[Pick]) -> list[Pick]:
     if primary is None:
         raise ValueError(f"picks must hold the primary rule {picks.primary_rule}, got none")
     return [primary, *(pick for pick in (*picks.picks, *more) if pick is not primary)]
-
-
-def _adjusted(judged: Sequence[Judged]) -> Iterator[Judged]:
-    """Holm over the secondary predictors; the primary stands for itself."""
-    yield judged[0]
-    ranking = holm([float(np.fmax(j.tau_p, j.tau_p_random_map)) for j in judged[1:]])
-    equivalence = holm([j.equivalence_p for j in judged[1:]])
-    for one, tau_p, equivalence_p in zip(judged[1:], ranking, equivalence, strict=True):
-        yield replace(one, tau_p_holm=tau_p, equivalence_p_holm=equivalence_p)
 
 
 def _study_seeds(results: Results, seeds: Sequence[int]) -> np.ndarray:

@@ -1,7 +1,8 @@
 """The words of a report: the answer in two sentences, what it cost, and the checklist."""
 
 from analysis.judge.agreement import Interval
-from analysis.judge.comparison import Comparison, Judged, Network
+from analysis.judge.comparison import Comparison
+from analysis.judge.judged import Judged, Network
 from analysis.report.facts import StudyFacts
 from stacnet.protocol import Digits, ScaleSignal
 
@@ -31,6 +32,7 @@ def summary(comparison: Comparison) -> tuple[str, ...]:
     """What a comparison says: the answer, where the pick lies, what it cost, what is missing."""
     return (
         *answer(comparison),
+        ranking_sentence(comparison.primary),
         place_sentence(comparison.primary, comparison.trained),
         cost_sentence(comparison),
         *comparison.missing,
@@ -69,6 +71,23 @@ def _second(comparison: Comparison) -> str:
         lead = f"Over vanilla it gains {points(gain.difference)}" if gain else "Vanilla is missing"
         return f"{lead}; {_lower(verdict)}"
     return f"{copied}, so this result alone does not speak for the trained map; {_lower(verdict)}"
+
+
+def ranking_sentence(judged: Judged) -> str:
+    """Whether the scores rank networks, and what tau would have shown it."""
+    if judged.tau.value != judged.tau.value:
+        return "Its scores cannot be compared with the networks' ranks."
+    tau = f"tau {judged.tau.value:.2f}, p {judged.ranking_p:.3f}".replace("-", "\N{MINUS SIGN}")
+    needed = f"random maps alone reach {judged.tau_needed:.2f} in 2.5 % of cases here"
+    match judged.verdict.ranking:
+        case "predicts":
+            return f"Its scores rank the networks ({tau}; {needed})."
+        case "misleads":
+            return f"Its scores rank the networks the wrong way round ({tau}; {needed})."
+        case "not told apart from a random map":
+            return f"Its scores are not told apart from a random map ({tau}; {needed})."
+        case _:
+            return f"Whether its scores rank networks is undecided ({tau}; {needed})."
 
 
 def place_sentence(judged: Judged, trained: int) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.judge.comparison import Comparison, Judged
+from analysis.judge.comparison import Comparison
+from analysis.judge.judged import Judged
 from analysis.report.sentences import percent, scales_text
 
 
@@ -57,9 +58,7 @@ def _row(judged: Judged, *, is_primary: bool) -> Row:
 
 
 def _p(judged: Judged, *, is_primary: bool) -> float:
-    if not is_primary:
-        return judged.tau_p_holm
-    return max((p for p in (judged.tau_p, judged.tau_p_random_map) if p == p), default=float("nan"))
+    return judged.ranking_p if is_primary else judged.tau_p_holm
 
 
 def _number(value: float, *, digits: int = 1) -> str:
