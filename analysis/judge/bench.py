@@ -4,16 +4,17 @@ Shapes: N networks, S seeds, A and B seeds of either side, T stages.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.judge import agreement
-from analysis.judge.agreement import mean_interval, mean_over_seeds
+from analysis.judge.agreement import mean_over_seeds
+from analysis.judge.answers import Answers
 from analysis.judge.comparison import Front
-from analysis.judge.errors import measured
+from analysis.judge.errors import Measured, measured
 from analysis.judge.frontier import Reference, frontier, hypervolume
 from analysis.judge.judged import Contrast, Network
 from analysis.judge.nulls import Nulls
@@ -38,6 +39,8 @@ class Bench:
         among: the same networks in their space, if there is one.
         margin: of equivalence, share.
         chance: accuracy of guessing.
+        answers: right answers per test image, where they are stored.
+        paired_columns: seeds of `results` that paired_NB holds; needed beside `answers`.
         seed: of random maps and deals.
     """
 
@@ -50,6 +53,8 @@ class Bench:
     chance: float
     num_seeds: int
     among: Networks | None = None
+    answers: Answers | None = None
+    paired_columns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     seed: int = 0
 
     @cached_property
@@ -66,18 +71,22 @@ class Bench:
     def best(self) -> int:
         """The network a search would hand over: the best on A; ties go to fewer MACs.
 
+        A network of which a training diverged is not handed over, as long as there are others.
+
         Raises:
             ValueError: nothing was trained.
         """
         both = np.isfinite(self.select_N) & np.isfinite(self.measure_N)
         if not both.any():
             raise ValueError("a comparison needs at least one trained network, got none")
-        return int(best_first(np.where(both, self.select_N, np.nan), self.results.macs_N)[0])
+        sound = both & self.results.is_sound_N
+        among = sound if sound.any() else both
+        return int(best_first(np.where(among, self.select_N, np.nan), self.results.macs_N)[0])
 
     @cached_property
     def paired_sd(self) -> float:
-        """Of a paired difference between two networks, pooled over networks and all seeds."""
-        return agreement.paired_sd(self.results.test_NS)
+        """Of a paired difference between two networks, pooled over sound ones and all seeds."""
+        return agreement.paired_sd(self.results.test_NS[self.results.is_sound_N])
 
     @cached_property
     def nulls(self) -> Nulls:
@@ -96,7 +105,8 @@ class Bench:
         """The true frontier: selected on A, measured on B."""
         cost_N, unit = self.costs()[cost]
         reference = Reference(float(np.nanmax(cost_N)), self.chance)
-        at = frontier(cost_N, np.where(np.isfinite(self.measure_N), self.select_N, np.nan))
+        known_N = np.isfinite(self.measure_N) & self.results.is_sound_N
+        at = frontier(cost_N, np.where(known_N, self.select_N, np.nan))
         costs, accuracies = cost_N[at], self.measure_N[at]
         return Front(
             cost=cost,
@@ -121,13 +131,13 @@ class Bench:
             scales=tuple(self.cells_NT[row].tolist()),
             params=float(self.results.params_N[row]),
             macs=float(self.results.macs_N[row]),
-            accuracy=mean_interval(self.paired_NB[row]),
+            accuracy=self._measured(self.paired_NB[row], row).interval,
         )
 
     def contrast(self, label: str, first: int, second: int) -> Contrast:
         """Paired difference on B."""
         difference_B = self.paired_NB[first] - self.paired_NB[second]
-        found = measured(difference_B)
+        found = self._measured(difference_B, first, second)
         return Contrast(
             label=label,
             difference=found.interval,
@@ -137,6 +147,18 @@ class Bench:
             loss_p=found.below_p(0.0),
             images_width=found.images_width,
         )
+
+    def _measured(self, values_B: Floats, row: int, other: int | None = None) -> Measured:
+        """Mean over seeds B, with the test images' error where every right answer is stored."""
+        answers, columns = self.answers, self.paired_columns[np.isfinite(values_B)]
+        if answers is None or not len(columns):
+            return measured(values_B)
+        right_BI = answers.right(row, columns)
+        if right_BI is None or other is None:
+            return measured(values_B, right_BI, answers.groups_I)
+        other_BI = answers.right(other, columns)
+        difference_BI = None if other_BI is None else right_BI - other_BI
+        return measured(values_B, difference_BI, answers.groups_I)
 
 
 def split_seeds(
@@ -153,19 +175,24 @@ def split_seeds(
     return ours[:half], ours[half:] or ours[:half], fresh
 
 
-def make_bench(study: Study, among: Networks, results: Results) -> Bench:
+def make_bench(
+    study: Study, among: Networks, results: Results, answers: Answers | None = None
+) -> Bench:
     """What every predictor of this study is judged on."""
     seeds_a, seeds_b, fresh = split_seeds(study.seeds, results.seeds)
     column = {seed: index for index, seed in enumerate(results.seeds)}
-    measured = seeds_b + fresh if seeds_b != seeds_a or not fresh else fresh
+    paired = seeds_b + fresh if seeds_b != seeds_a or not fresh else fresh
+    columns = np.array([column[seed] for seed in paired], np.int64)
     return Bench(
         results=results,
         select_NA=results.val_NS[:, [column[s] for s in seeds_a]],
         measure_NB=results.test_NS[:, [column[s] for s in seeds_b]],
-        paired_NB=results.test_NS[:, [column[s] for s in measured]],
+        paired_NB=results.test_NS[:, columns],
         cells_NT=among.cells_NT,
-        among=among,
         margin=study.margin,
         chance=1 / study.space.base.classes,
         num_seeds=len(results.seeds),
+        among=among,
+        answers=answers,
+        paired_columns=columns,
     )

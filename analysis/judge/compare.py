@@ -11,16 +11,20 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from analysis.judge.agreement import noise_ceiling
+from analysis.judge.answers import COLUMNS as ANSWERS
+from analysis.judge.answers import Answers, answers_from_table
 from analysis.judge.bench import Bench, make_bench, split_seeds
 from analysis.judge.comparison import Cloud, Comparison, Costs, RandomPick
 from analysis.judge.judge import corrected, judge
 from analysis.judge.judged import Contrast, Judged
+from analysis.judge.missing import missing
 from analysis.judge.results import Results, results_from_table
 from analysis.judge.trained import training_picks
 from analysis.predict.picks import Pick, Picks, check_picks, picks_from_json
 from search.store.past import Past, past_of
 from search.store.rows import study_and_space_id
 from search.store.store import Store
+from search.store.test_images import image_groups
 from search.study.networks import Networks, num_trainings
 from search.study.study import Study
 
@@ -42,14 +46,23 @@ def compare(store: Store | Past, *, picks_file: str | None = None) -> Comparison
     source, picks = read_picks(past.store, picks_file)
     _, space_id = study_and_space_id(study)
     check_picks(picks, space_id=space_id, among=among, source=source)
+    protocol_id, chance = study.protocol.protocol_id, 1 / study.space.base.classes
     results = results_from_table(
-        past.trainings, protocol_id=study.protocol.protocol_id, known=among.network_ids
+        past.trainings, protocol_id=protocol_id, known=among.network_ids, chance=chance
+    )
+    answers = answers_from_table(
+        past.store.trainings(ANSWERS),
+        results,
+        protocol_id=protocol_id,
+        chance=chance,
+        groups_I=image_groups(past.store.storage),
     )
     return judge_all(
         Material(
             study=study,
             among=among,
             results=results,
+            answers=answers,
             picks=picks,
             epochs=past.epochs,
             search_s=float(np.nansum(past.attempts.table["device_s"].to_numpy())),
@@ -85,6 +98,7 @@ class Material:
         picks: predictions about the networks of `among`.
         epochs: columns of EPOCH_COLUMNS, by training and epoch.
         search_s: device seconds of all attempts.
+        answers: right answers per test image, where they are stored.
     """
 
     study: Study
@@ -93,6 +107,7 @@ class Material:
     picks: Picks
     epochs: pa.Table
     search_s: float
+    answers: Answers | None = None
 
 
 def judge_all(material: Material) -> Comparison:
@@ -103,7 +118,7 @@ def judge_all(material: Material) -> Comparison:
     """
     study, among, results = material.study, material.among, material.results
     seeds_a, seeds_b, fresh = split_seeds(study.seeds, results.seeds)
-    bench = make_bench(study, among, results)
+    bench = make_bench(study, among, results, material.answers)
     judged = _judged(material, bench, seeds_a)
     trained_N = np.isfinite(bench.measure_N)
     vanilla_row = results.row.get(study.space.base.network_id)
@@ -127,10 +142,13 @@ def judge_all(material: Material) -> Comparison:
         vanilla=None if vanilla_row is None else bench.network(vanilla_row, "vanilla"),
         random=random_pick(bench),
         judged=tuple(judged),
+        diverged=tuple(results.network_ids[row] for row in np.flatnonzero(~results.is_sound_N)),
+        test_images=material.answers.images if material.answers else None,
+        image_groups=material.answers.num_groups if material.answers else None,
         contrasts=tuple(contrasts(bench, judged, vanilla_row)),
         fronts=tuple(bench.fronts.values()),
         costs=_costs(material),
-        missing=tuple(_missing(study, among, bench, judged)),
+        missing=tuple(missing(study, among, bench, judged)),
     )
 
 
@@ -199,20 +217,3 @@ def _primary_first(picks: Picks, more: Sequence[Pick]) -> list[Pick]:
 def _study_seeds(results: Results, seeds: Sequence[int]) -> np.ndarray:
     columns = [results.seeds.index(seed) for seed in dict.fromkeys(seeds)]
     return results.test_NS[:, columns]
-
-
-def _missing(
-    study: Study, among: Networks, bench: Bench, judged: Sequence[Judged]
-) -> Iterator[str]:
-    planned = num_trainings(study, among)
-    if bench.results.trainings < planned:
-        yield f"The search is not finished: {bench.results.trainings} of {planned} trainings."
-    if bench.num_seeds == 1:
-        yield "One seed only: the best is selected and measured on the same runs."
-    if not bench.results.has_test:
-        yield "There is no test accuracy; validation accuracy is judged instead."
-    if "latency" not in bench.fronts:
-        yield "Latency was not measured; there is no frontier in (accuracy, latency)."
-    for one in judged:
-        if np.isnan(one.network.accuracy.value):
-            yield f"The pick of {one.name} was not trained; it has no regret."

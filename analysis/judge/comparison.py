@@ -77,6 +77,8 @@ class Comparison:
         cloud: every trained network.
         best, vanilla: networks; contrasts: the pick against others.
         judged: all predictors, the primary first.
+        diverged: networks of which a training diverged: it counts as chance, and they are not best.
+        test_images, image_groups: how many the errors allow for; null where they are seeds' alone.
         missing: sentences about what could not be computed.
     """
 
@@ -98,6 +100,9 @@ class Comparison:
     vanilla: Network | None
     random: RandomPick
     judged: tuple[Judged, ...]
+    diverged: tuple[str, ...]
+    test_images: int | None
+    image_groups: int | None
     contrasts: tuple[Contrast, ...]
     fronts: tuple[Front, ...]
     costs: Costs
