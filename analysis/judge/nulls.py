@@ -14,10 +14,10 @@ from search.study.networks import Networks
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 DRAWS = 2000  # the smallest p is 1 in 2001: small enough to survive Holm over 40 predictors
-MOST_PAIRS = 20_000  # of networks; more are a seeded sample, the same for a tau and for its null
+MOST_PAIRS = 5_000  # of networks; more are a seeded sample, the same for a tau and for its null
 MOST_POINTS = 20_000  # of a space whose settings are dealt: each has to be described
 MOST_RANKED = 2000  # networks that are ranked
-CHUNK = 250  # deals between two looks at whether more are needed
+CHUNK = 100  # deals between two looks at whether more are needed
 ENOUGH = (
     25  # deals as good as the predictor: then its p is known well enough (Besag & Clifford 1991)
 )
@@ -31,15 +31,17 @@ def settled_taus(score_NM: Floats, accuracy_N: Floats, *, seed: int = 0) -> Floa
     """
     first_P, second_P = _pairs(len(accuracy_N), seed=seed)
     truth_P = np.sign(accuracy_N[first_P] - accuracy_N[second_P]).astype(np.float32)
-    rank_NM = score_NM.astype(np.float32)
+    rank_NM, has_gaps = score_NM.astype(np.float32), bool(np.isnan(score_NM).any())
     agree_M, told_M = np.zeros(score_NM.shape[1]), np.zeros(score_NM.shape[1])
-    for at in np.array_split(
-        np.arange(len(truth_P)), 1 + score_NM.shape[1] * len(truth_P) // 10**6
-    ):
-        sign_PM = np.sign(rank_NM[first_P[at]] - rank_NM[second_P[at]])
-        sign_PM[np.isnan(sign_PM)] = 0
+    blocks = 1 + score_NM.shape[1] * len(truth_P) // 10**6  # bounds memory
+    for at in np.array_split(np.arange(len(truth_P)), blocks):
+        sign_PM = rank_NM[first_P[at]]
+        sign_PM -= rank_NM[second_P[at]]
+        np.sign(sign_PM, out=sign_PM)
+        if has_gaps:
+            np.nan_to_num(sign_PM, copy=False)
         agree_M += truth_P[at] @ sign_PM
-        told_M += np.abs(sign_PM).sum(0)
+        told_M += np.count_nonzero(sign_PM, axis=0)
     scale_M = np.sqrt(told_M * np.abs(truth_P).sum())
     return np.divide(agree_M, scale_M, out=np.full(len(scale_M), np.nan), where=scale_M > 0)
 
@@ -61,7 +63,7 @@ def random_maps(cells_NT: Ints, *, draws: int, rng: np.random.Generator) -> Floa
     return total_NM
 
 
-def detectable_tau(cells_NT: Ints, *, level: float, truths: int = 20, seed: int = 0) -> float:
+def detectable_tau(cells_NT: Ints, *, level: float, truths: int = 50, seed: int = 0) -> float:
     """The tau below which no map of this space is told apart from a random one, at any seeds.
 
     The quantile of |tau| between random maps and random additive truths; known before a search.
@@ -151,14 +153,12 @@ class Nulls:
             return np.zeros((0, len(self.rows)), np.int32)
         space, row_of_point = among.space, _row_of_point(among)
         digits_NF = np.array([space.digits(among.points[row]) for row in self.rows])
-        radix_F = [len(factor.choices) for factor in space.factors]
-        dealt_MN = np.zeros((DRAWS, len(self.rows)), np.int32)
-        for deal in range(DRAWS):
-            point_N = np.zeros(len(self.rows), np.int64)
-            for digit_N, choices in zip(digits_NF.T, radix_F, strict=True):
-                point_N = point_N * choices + rng.permutation(choices)[digit_N]
-            dealt_MN[deal] = row_of_point[point_N]
-        return dealt_MN
+        point_MN = np.zeros((DRAWS, len(self.rows)), np.int64)
+        for digit_N, factor in zip(digits_NF.T, space.factors, strict=True):
+            choices = np.arange(len(factor.choices))
+            dealt = rng.permuted(np.tile(choices, (DRAWS, 1)), axis=1)
+            point_MN = point_MN * len(choices) + dealt[:, digit_N]
+        return row_of_point[point_MN]
 
     def needed(self, level: float) -> float:
         """The |tau| that random maps exceed with this probability; NaN if there are none."""
