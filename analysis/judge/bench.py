@@ -39,6 +39,7 @@ class Bench:
         among: the same networks in their space, if there is one.
         margin: of equivalence, share.
         chance: accuracy of guessing.
+        vanilla: row of the network without attention, if it is there.
         answers: right answers per test image, where they are stored.
         paired_columns: seeds of `results` that paired_NB holds; needed beside `answers`.
         seed: of random maps and deals.
@@ -53,6 +54,7 @@ class Bench:
     chance: float
     num_seeds: int
     among: Networks | None = None
+    vanilla: int | None = None
     answers: Answers | None = None
     paired_columns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     seed: int = 0
@@ -104,7 +106,9 @@ class Bench:
     def front(self, cost: str) -> Front:
         """The true frontier: selected on A, measured on B."""
         cost_N, unit = self.costs()[cost]
-        reference = Reference(float(np.nanmax(cost_N)), self.chance)
+        floor = np.nan if self.vanilla is None else float(self.measure_N[self.vanilla])
+        worst = self.chance if np.isnan(floor) else floor
+        reference = Reference(float(np.nanmax(cost_N)), worst)
         known_N = np.isfinite(self.measure_N) & self.results.is_sound_N
         at = frontier(cost_N, np.where(known_N, self.select_N, np.nan))
         costs, accuracies = cost_N[at], self.measure_N[at]
@@ -147,6 +151,27 @@ class Bench:
             loss_p=found.below_p(0.0),
             images_width=found.images_width,
         )
+
+    def bound(self, row: int) -> float:
+        """How far the best network of all can be above this one, 95 %; NaN with one seed.
+
+        The best found was chosen among many on few seeds and need not be the best. The largest
+        difference as measured, plus one error, is at least the true one with that probability.
+        """
+        ahead_N = np.where(self.results.is_sound_N, self.measure_N - self.measure_N[row], np.nan)
+        count = self.measure_NB.shape[1]
+        if np.isnan(self.paired_sd) or np.isnan(self.measure_N[row]):
+            return float("nan")
+        first = self.best if np.isnan(ahead_N).all() else int(np.nanargmax(ahead_N))
+        difference_B = self.paired_NB[first] - self.paired_NB[row]
+        pooled = Measured(
+            value=float(ahead_N[first]),
+            num_seeds=len(self.measure_N)
+            * count,  # sd is pooled over networks: t is all but normal
+            seeds_var=self.paired_sd**2 / count,
+            images_var=self._measured(difference_B, first, row).images_var,
+        )
+        return max(0.0, pooled.value + pooled.half_width(1 - agreement.LEVEL))
 
     def _measured(self, values_B: Floats, row: int, other: int | None = None) -> Measured:
         """Mean over seeds B, with the test images' error where every right answer is stored."""
@@ -193,6 +218,7 @@ def make_bench(
         chance=1 / study.space.base.classes,
         num_seeds=len(results.seeds),
         among=among,
+        vanilla=results.row.get(study.space.base.network_id),
         answers=answers,
         paired_columns=columns,
     )

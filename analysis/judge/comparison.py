@@ -15,7 +15,8 @@ class Front:
     Args:
         cost: macs, params or latency.
         unit: of the cost.
-        reference: worst point that counts, (cost, accuracy), fixed by the space alone.
+        reference: worst point that counts: the dearest network's cost, and vanilla's accuracy
+            (chance where vanilla is not trained).
         hypervolume: area from there, in unit times share.
         network_ids, costs, accuracies: its points, cheapest first.
     """
@@ -73,7 +74,8 @@ class Comparison:
         networks, planned_cells: how much there would be, were the study finished.
         margin: of equivalence, share.
         seed_sd: standard deviation of a paired difference, pooled over networks, share.
-        noise_ceiling: tau that a perfect predictor could reach at this many seeds.
+        noise_ceiling: tau that a perfect predictor would reach at this many seeds, from the
+            agreement of two halves of them.
         cloud: every trained network.
         best, vanilla: networks; contrasts: the pick against others.
         judged: all predictors, the primary first.

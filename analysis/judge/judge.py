@@ -31,6 +31,7 @@ def judge(bench: Bench, pick: Pick, *, search_s: float, trial_s: float) -> Judge
     row = bench.results.row[pick.network_id]
     score_N = np.array([np.nan if s is None else s for s in pick.scores])
     loss = bench.contrast(pick.name, bench.best, row)
+    tied = _highest(score_N)
     top = max(1, round(TOP * len(score_N)))
     found = Judged(
         name=pick.name,
@@ -38,6 +39,9 @@ def judge(bench: Bench, pick: Pick, *, search_s: float, trial_s: float) -> Judge
         seen=pick.frontier_seen,
         network=bench.network(row, pick.name),
         regret=loss.difference,
+        regret_bound=bench.bound(row),
+        tied_picks=len(tied),
+        regret_over_ties=_mean(bench.measure_N[bench.best] - bench.measure_N[tied]),
         normalised_regret=_normalised(bench, loss.difference.value),
         percentile=agreement.percentile(bench.measure_NB, row),
         tied=_holds_zero(loss.difference),
@@ -101,9 +105,25 @@ def _verdict(bench: Bench, one: Judged, *, ranking_p: float | None = None) -> Ve
     )
 
 
+def _highest(score_N: Floats) -> NDArray[np.int64]:
+    """The networks with the highest score."""
+    if not np.isfinite(score_N).any():
+        return np.zeros(0, np.int64)
+    return np.flatnonzero(np.isclose(score_N, np.nanmax(score_N), rtol=0, atol=1e-12))
+
+
+def _mean(value_N: Floats) -> float:
+    known_N = value_N[np.isfinite(value_N)]
+    return float(known_N.mean()) if len(known_N) else float("nan")
+
+
 def _normalised(bench: Bench, regret: float) -> float:
-    spread = float(bench.measure_N[bench.best] - np.nanmean(bench.measure_N))
-    return regret / spread if spread else float("nan")
+    """Blank where nothing is to be gained: there it would be noise over noise."""
+    best_B, count_B = bench.measure_NB[bench.best], np.isfinite(bench.measure_NB).sum(0)
+    gain_B = best_B - np.nansum(bench.measure_NB, axis=0) / np.maximum(count_B, 1)
+    gain = agreement.mean_interval(gain_B)
+    nothing = not gain.value > bench.margin or gain.low <= 0
+    return float("nan") if nothing else regret / gain.value
 
 
 def _holds_zero(interval: Interval) -> bool | None:

@@ -74,7 +74,12 @@ class Judged:
     Args:
         network: its pick; family and seen: see analysis.predict.picks.
         regret: accuracy of the best (selected on seeds A) minus the pick's, paired on seeds B.
-        normalised_regret: regret / (best - mean of all networks).
+        regret_bound: how far the best network of all can be above the pick, 95 %: the best found
+            need not be the best.
+        tied_picks: networks that share the predictor's highest score, the pick among them;
+            regret_over_ties: the mean of their regrets, which owes nothing to how ties are broken.
+        normalised_regret: regret / (best - mean of all networks); NaN where the best is not above
+            the mean by more than the margin, for sure.
         percentile: share of networks that the pick is at least as good as, on seeds B, percent.
         tied: whether the regret's interval holds 0.
         trials_to_match: random trials expected to find something as good as the pick.
@@ -84,7 +89,8 @@ class Judged:
             own values, dealt anew within each stage; the largest one counts.
         tau_needed: the |tau| that is told apart from random maps here, at the level of the word.
         tau_within_macs: tau among networks of like MACs.
-        top_overlap: share of the best tenth of networks among the tenth scored best.
+        top_overlap: share of the best tenth of networks among the tenth scored best; averaged over
+            ties.
         hypervolume_ratio, epsilon: of the predicted front's networks against the true frontier,
             per cost (macs, params, latency).
         cost_s: device seconds of the prediction, vanilla training included.
@@ -100,6 +106,9 @@ class Judged:
     seen: str | None
     network: Network
     regret: Interval
+    regret_bound: float
+    tied_picks: int
+    regret_over_ties: float
     normalised_regret: float
     percentile: Interval
     tied: bool | None

@@ -99,7 +99,26 @@ def place_sentence(judged: Judged, trained: int) -> str:
         f"The pick's regret is {points(judged.regret)}; it is at least as good as "
         f"{judged.percentile.value:.0f} % of the {trained} trained networks, and a random search "
         f"would need {match:.1f} trials on average to find something as good."
+        f"{_bound(judged)}{_ties(judged)}"
     )
+
+
+def _bound(judged: Judged) -> str:
+    if judged.regret_bound != judged.regret_bound:
+        return ""
+    return (
+        " The best found need not be the best: some network may be up to "
+        f"{100 * judged.regret_bound:.1f} points above the pick (95 %)."
+    )
+
+
+def _ties(judged: Judged) -> str:
+    if judged.tied_picks < 2:
+        return ""
+    return (
+        f" {judged.tied_picks} networks share its highest score; the cheapest is its pick, and "
+        f"their mean regret is {100 * judged.regret_over_ties:.1f} points."
+    ).replace("-", "\N{MINUS SIGN}")
 
 
 def cost_sentence(comparison: Comparison) -> str:
@@ -175,7 +194,10 @@ def ceiling_sentence(comparison: Comparison) -> str:
     ceiling = comparison.noise_ceiling.value
     if ceiling != ceiling:
         return "With one seed there is no noise ceiling."
-    return f"Between two halves of the seeds, networks rank alike with a tau of {ceiling:.2f}."
+    return (
+        f"A perfect predictor would reach a tau of {ceiling:.2f} here, as far as two halves of the "
+        "seeds rank networks alike."
+    )
 
 
 def _numbers(values: tuple[int, ...]) -> str:

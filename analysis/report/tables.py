@@ -51,7 +51,8 @@ def _row(judged: Judged, *, is_primary: bool) -> Row:
         _number(judged.cost_s),
     )
     values = [Value(text=judged.name, is_number=False)]
-    values += [Value(text=scales_text(judged.network), is_number=False)]
+    equals = f" (one of {judged.tied_picks} equal)" if judged.tied_picks > 1 else ""
+    values += [Value(text=scales_text(judged.network) + equals, is_number=False)]
     values += [Value(text=text, is_number=True) for text in numbers]
     values += [Value(text=word, is_number=False) for word in (verdict.ranking, verdict.choice)]
     return Row(is_primary=is_primary, values=tuple(values))
