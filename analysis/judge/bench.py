@@ -3,7 +3,6 @@
 Shapes: N networks, S seeds, A and B seeds of either side, T stages.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -19,6 +18,7 @@ from analysis.judge.frontier import Reference, frontier, hypervolume
 from analysis.judge.judged import Contrast, Network
 from analysis.judge.nulls import Nulls
 from analysis.judge.results import Results
+from analysis.predict.seeds import split_seeds
 from search.store.own import best_first
 from search.study.networks import Networks
 from search.study.study import Study
@@ -184,20 +184,6 @@ class Bench:
         other_BI = answers.right(other, columns)
         difference_BI = None if other_BI is None else right_BI - other_BI
         return measured(values_B, difference_BI, answers.groups_I)
-
-
-def split_seeds(
-    planned: Sequence[int], found: Sequence[int]
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Seeds A (select), B (measure), and fresh ones (finalists, measure too).
-
-    A is the first half of the study's seeds; with a single one A and B are the same, and no
-    verdict follows from it.
-    """
-    ours = tuple(sorted(set(planned) & set(found))) or tuple(sorted(found))
-    fresh = tuple(sorted(set(found) - set(ours)))
-    half = max(1, len(ours) // 2)
-    return ours[:half], ours[half:] or ours[:half], fresh
 
 
 def make_bench(

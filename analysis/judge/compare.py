@@ -8,19 +8,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from analysis.judge.agreement import noise_ceiling
 from analysis.judge.answers import COLUMNS as ANSWERS
 from analysis.judge.answers import Answers, answers_from_table
-from analysis.judge.bench import Bench, make_bench, split_seeds
+from analysis.judge.bench import Bench, make_bench
 from analysis.judge.comparison import Cloud, Comparison, Costs, RandomPick
 from analysis.judge.judge import corrected, judge
 from analysis.judge.judged import Contrast, Judged
-from analysis.judge.missing import missing
+from analysis.judge.missing import missing, seen_too_much
 from analysis.judge.results import Results, results_from_table
 from analysis.judge.trained import training_picks
 from analysis.predict.picks import Pick, Picks, check_picks, picks_from_json
+from analysis.predict.seeds import split_seeds
 from search.store.past import Past, past_of
 from search.store.rows import study_and_space_id
 from search.store.store import Store
@@ -148,7 +150,10 @@ def judge_all(material: Material) -> Comparison:
         contrasts=tuple(contrasts(bench, judged, vanilla_row)),
         fronts=tuple(bench.fronts.values()),
         costs=_costs(material),
-        missing=tuple(missing(study, among, bench, judged)),
+        missing=(
+            *missing(study, among, bench, judged),
+            *seen_too_much(material.picks.weights, study, sorted({*seeds_b, *fresh} - {*seeds_a})),
+        ),
     )
 
 
@@ -156,7 +161,9 @@ def _judged(material: Material, bench: Bench, seeds_a: Sequence[int]) -> list[Ju
     """Every predictor, the primary one first; the words about the others are corrected."""
     results = material.results
     trial_s = results.device_s / results.trainings if results.trainings else float("nan")
-    more = training_picks(material.among, bench, results, material.epochs, seeds_a=seeds_a)
+    is_own = pc.field("protocol_id") == material.study.protocol.protocol_id
+    epochs = material.epochs.filter(is_own)
+    more = training_picks(material.among, bench, results, epochs, seeds_a=seeds_a)
     primary, *others = (
         judge(bench, pick, search_s=material.search_s, trial_s=trial_s)
         for pick in _primary_first(material.picks, more)

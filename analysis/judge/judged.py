@@ -73,6 +73,8 @@ class Judged:
 
     Args:
         network: its pick; family and seen: see analysis.predict.picks.
+        pick_probability: share of draws of probe images and vanilla networks in which the rule
+            picks the same network; null where nothing was drawn.
         regret: accuracy of the best (selected on seeds A) minus the pick's, paired on seeds B.
         regret_bound: how far the best network of all can be above the pick, 95 %: the best found
             need not be the best.
@@ -105,6 +107,7 @@ class Judged:
     family: str
     seen: str | None
     network: Network
+    pick_probability: float | None
     regret: Interval
     regret_bound: float
     tied_picks: int

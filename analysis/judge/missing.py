@@ -1,6 +1,6 @@
 """What a comparison lacks, a sentence each: a reader shall not have to find out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from analysis.judge.bench import Bench
 from analysis.judge.judged import Judged
 from search.study.networks import Networks, num_trainings
 from search.study.study import Study
+from search.study.training import id_of
 
 MOST_NAMED = 5  # networks that diverged
 
@@ -18,7 +19,7 @@ def missing(study: Study, among: Networks, bench: Bench, judged: Sequence[Judged
     if bench.results.trainings < planned:
         yield f"The search is not finished: {bench.results.trainings} of {planned} trainings."
     if bench.num_seeds == 1:
-        yield "One seed only: the best is selected and measured on the same runs."
+        yield "One seed only: the best is selected and measured on the same trainings."
     if not bench.results.is_sound_N.all():
         yield _diverged(bench)
     if bench.answers is None:
@@ -30,6 +31,19 @@ def missing(study: Study, among: Networks, bench: Bench, judged: Sequence[Judged
     for one in judged:
         if np.isnan(one.network.accuracy.value):
             yield f"The pick of {one.name} was not trained; it has no regret."
+
+
+def seen_too_much(
+    weights: Collection[str], study: Study, measuring: Sequence[int]
+) -> Iterator[str]:
+    """That the map has looked at vanilla networks of seeds that measure."""
+    vanilla, protocol_id = study.space.base.network_id, study.protocol.protocol_id
+    seen = [seed for seed in measuring if id_of((vanilla, protocol_id, seed)) in weights]
+    if seen:
+        yield (
+            f"The map has looked at vanilla networks of seeds that measure: "
+            f"{', '.join(map(str, seen))}. `stac classrepsim` makes one that does not."
+        )
 
 
 def _diverged(bench: Bench) -> str:

@@ -30,6 +30,8 @@ class Pick:
         cost_s: what making the prediction cost, training of vanilla networks included, device
             seconds.
         frontier_seen: hash of the results it was allowed to see; none by default.
+        probability: share of draws of probe images and vanilla networks in which a rule picks the
+            same network; null where nothing was drawn.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -42,6 +44,7 @@ class Pick:
     scores: tuple[float | None, ...]
     cost_s: float
     frontier_seen: str | None = None
+    probability: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,7 @@ def summary(comparison: Comparison) -> tuple[str, ...]:
     """What a comparison says: the answer, where the pick lies, what it cost, what is missing."""
     return (
         *answer(comparison),
+        certainty_sentence(comparison.primary),
         ranking_sentence(comparison.primary),
         place_sentence(comparison.primary, comparison.trained),
         cost_sentence(comparison),
@@ -45,8 +46,8 @@ def answer(comparison: Comparison) -> tuple[str, str]:
     first = (
         f"Rule {comparison.primary_rule}, fixed before the search, picks scales "
         f"{scales_text(pick.network)}, which reach {percent(pick.network.accuracy.value)} "
-        f"{comparison.metric}; the best that the search found with seeds "
-        f"{_numbers(comparison.seeds_a)} ({scales_text(best)}) reaches "
+        f"{comparison.metric}; the best that the search found with "
+        f"{_seeds(comparison.seeds_a)} ({scales_text(best)}) reaches "
         f"{percent(best.accuracy.value)}, so the regret is {points(pick.regret)}."
     )
     if pick.network.accuracy.value != pick.network.accuracy.value:
@@ -71,6 +72,16 @@ def _second(comparison: Comparison) -> str:
         lead = f"Over vanilla it gains {points(gain.difference)}" if gain else "Vanilla is missing"
         return f"{lead}; {_lower(verdict)}"
     return f"{copied}, so this result alone does not speak for the trained map; {_lower(verdict)}"
+
+
+def certainty_sentence(judged: Judged) -> str:
+    """How often the rule would pick the same network."""
+    if judged.pick_probability is None:
+        return "How sure the rule is of its pick was not computed (stac classrepsim does)."
+    return (
+        f"With other probe images and vanilla networks the rule picks the same network in "
+        f"{100 * judged.pick_probability:.0f} % of draws."
+    )
 
 
 def ranking_sentence(judged: Judged) -> str:
@@ -183,8 +194,8 @@ def study_sentence(facts: StudyFacts) -> str:
         return text
     return (
         f"{text} {comparison.trained} of {comparison.networks} distinct networks are trained. "
-        f"The best is selected with seeds {_numbers(comparison.seeds_a)} and measured with seeds "
-        f"{_numbers(comparison.seeds_b)}; stac status takes the mean over all of them, and "
+        f"The best is selected with {_seeds(comparison.seeds_a)} and measured with "
+        f"{_seeds(comparison.seeds_b)}; stac status takes the mean over all of them, and "
         f"may name another network."
     )
 
@@ -200,5 +211,5 @@ def ceiling_sentence(comparison: Comparison) -> str:
     )
 
 
-def _numbers(values: tuple[int, ...]) -> str:
-    return ", ".join(map(str, values))
+def _seeds(values: tuple[int, ...]) -> str:
+    return f"seed{'' if len(values) == 1 else 's'} {', '.join(map(str, values))}"

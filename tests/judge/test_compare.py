@@ -15,14 +15,16 @@ from planted import (
     trainings_table,
 )
 
-from analysis.judge.bench import make_bench, split_seeds
+from analysis.judge.bench import make_bench
 from analysis.judge.compare import compare
 from analysis.judge.comparison import Comparison
 from analysis.judge.results import COLUMNS, results_from_table
-from analysis.predict.picks import Picks, make_pick
+from analysis.predict.picks import Picks, make_pick, picks_from_json
+from analysis.predict.seeds import seeds_to_look_at, split_seeds
 from search.store.rows import study_and_space_id
 from search.study.networks import Networks, networks
 from search.study.study import Finalists, Study
+from search.study.training import id_of
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +73,23 @@ def test_seeds_that_select_do_not_measure():
     assert split_seeds((0, 1, 2, 3), (0, 1, 2, 3)) == ((0, 1), (2, 3), ())
     assert split_seeds((0, 1, 2), (0, 1, 2, 100)) == ((0,), (1, 2), (100,))
     assert split_seeds((0,), (0,)) == ((0,), (0,), ())
+
+
+def test_a_map_looks_at_seeds_that_select_and_a_comparison_says_if_it_did_not(
+    study, among, tmp_path
+):
+    assert seeds_to_look_at((0, 1, 2, 3), (0, 1, 2, 3, 100)) == (0, 1)
+    assert seeds_to_look_at((0, 1, 2, 3), (3, 100)) == (3, 100)
+    assert seeds_to_look_at((0,), (0,)) == (0,)
+    store = planted_store(str(tmp_path), study)
+    made = json.loads(picks_json(study, among, primary=planted_accuracy(among)))
+    key = (study.space.base.network_id, study.protocol.protocol_id, 5)
+    for seed, says in ((5, True), (0, False)):
+        picks = picks_from_json(json.dumps(made), source="picks")
+        seen = replace(picks, weights=(id_of((*key[:2], seed)),))
+        store.storage.write("picks.json", seen.to_json().encode())
+        found = [line for line in compare(store).missing if "seeds that measure: 5" in line]
+        assert bool(found) == says
 
 
 def test_a_perfect_predictor_is_competitive_and_predicts(compared):
