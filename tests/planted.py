@@ -1,5 +1,7 @@
 """Studies whose truth is planted: accuracies are written, not trained."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 
@@ -98,14 +100,31 @@ def epochs_table(trainings: pa.Table) -> pa.Table:
     return pa.Table.from_pylist(made, schema=EPOCHS)
 
 
-def planted_store(folder: str, study: Study, *, share: float = 1.0, sd: float = 0.003) -> Store:
+def graded_accuracy(among: Networks) -> np.ndarray:
+    """As `planted_accuracy`, but every scale of every stage is worth something else: (N,).
+
+    Only so can a predictor be told apart from its own values dealt anew.
+    """
+    worth = {0: 0.0, 1: 0.3, 2: 0.6, 4: 1.0}
+    share_NT = np.vectorize(worth.get)(among.cells_NT)
+    return 0.3 + share_NT @ np.array([0.1, 0.2, 0.2])
+
+
+def planted_store(
+    folder: str,
+    study: Study,
+    *,
+    share: float = 1.0,
+    sd: float = 0.003,
+    truth: Callable[[Networks], np.ndarray] = planted_accuracy,
+) -> Store:
     """A store with `share` of the trainings, and weights of (untrained) vanilla networks."""
     store = Store(folder)
     store.begin(study)
     among = networks(study.space)
     rng = np.random.default_rng(0)
     noise_NS = rng.normal(0, sd, (len(among), len(study.seeds)))
-    trainings = trainings_table(study, planted_accuracy(among)[:, None] + noise_NS)
+    trainings = trainings_table(study, truth(among)[:, None] + noise_NS)
     trainings = trainings.slice(0, max(1, round(share * trainings.num_rows)))
     store.write_merged("cells", trainings)
     store.write_merged("epochs", epochs_table(trainings))

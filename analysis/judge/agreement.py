@@ -161,9 +161,11 @@ def tau_within(score_N: Floats, accuracy_N: Floats, cost_N: Floats, *, bins: int
 
 
 def noise_ceiling(accuracy_NS: Floats, *, splits: int = 20, seed: int = 0) -> Interval:
-    """Tau between the means of two halves of the seeds: what a perfect predictor could reach.
+    """Tau that a perfect predictor would reach with the mean over half of the seeds.
 
-    The interval is the range over random splits (central 95 %), not a confidence interval.
+    From the tau between two halves, both of them noisy: as a correlation of normal ranks that is
+    the reliability of a half, and a perfect predictor correlates with its root. The interval is
+    the range over random splits (central 95 %), not a confidence interval. Ties make it too low.
     """
     num_seeds = accuracy_NS.shape[1]
     if num_seeds < 2:
@@ -176,18 +178,30 @@ def noise_ceiling(accuracy_NS: Floats, *, splits: int = 20, seed: int = 0) -> In
         one, other = accuracy_NS[:, order[:half]], accuracy_NS[:, order[half:]]
         found.append(tau(mean_over_seeds(one), mean_over_seeds(other)))
     low, high = np.quantile(found, [0.025, 0.975])
-    return Interval(float(np.mean(found)), float(low), float(high), num_seeds)
+    value, low, high = map(_of_a_perfect_one, (float(np.mean(found)), float(low), float(high)))
+    return Interval(value, low, high, num_seeds)
+
+
+def _of_a_perfect_one(tau_of_halves: float) -> float:
+    """2/pi asin sqrt(sin(pi/2 tau)); 0 where halves do not agree at all."""
+    reliability = np.maximum(np.sin(np.pi / 2 * tau_of_halves), 0)
+    return float(2 / np.pi * np.arcsin(np.sqrt(reliability)))
 
 
 def top_overlap(score_N: Floats, accuracy_N: Floats, *, k: int) -> float:
-    """Share of the k most accurate networks among the k best-scored ones; ties by position."""
-    both = np.flatnonzero(np.isfinite(score_N) & np.isfinite(accuracy_N))
-    k = min(k, len(both))
+    """Share of the k most accurate networks among the k best-scored ones, averaged over ties."""
+    both = np.isfinite(score_N) & np.isfinite(accuracy_N)
+    k = min(k, int(both.sum()))
     if not k:
         return float("nan")
-    by_score = both[np.argsort(-score_N[both], kind="stable")[:k]]
-    by_accuracy = both[np.argsort(-accuracy_N[both], kind="stable")[:k]]
-    return len(np.intersect1d(by_score, by_accuracy)) / k
+    return float(_in_top(score_N[both], k) @ _in_top(accuracy_N[both], k)) / k
+
+
+def _in_top(value_N: Floats, k: int) -> Floats:
+    """How probable each is among the k highest, equals in a random order."""
+    cut = np.sort(value_N)[-k]
+    above_N, equal_N = value_N > cut, value_N == cut
+    return above_N + equal_N * (k - above_N.sum()) / equal_N.sum()
 
 
 def trials_to_match(accuracy_N: Floats, pick: float) -> float:

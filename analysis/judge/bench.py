@@ -1,27 +1,29 @@
 """The bench on which every predictor of a study is judged: seeds that select, seeds that measure.
 
-Shapes: N networks, S seeds, A and B seeds of either side, T stages, M random maps.
+Shapes: N networks, S seeds, A and B seeds of either side, T stages.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.judge import agreement
-from analysis.judge.agreement import mean_interval, mean_over_seeds
-from analysis.judge.comparison import Contrast, Front, Network
+from analysis.judge.agreement import mean_over_seeds
+from analysis.judge.answers import Answers
+from analysis.judge.comparison import Front
+from analysis.judge.errors import Measured, measured
 from analysis.judge.frontier import Reference, frontier, hypervolume
+from analysis.judge.judged import Contrast, Network
+from analysis.judge.nulls import Nulls
 from analysis.judge.results import Results
+from analysis.predict.seeds import split_seeds
 from search.store.own import best_first
 from search.study.networks import Networks
 from search.study.study import Study
 
 Floats = NDArray[np.float64]
-RANDOM_MAPS = 500
-MOST_RANKED = 2000  # networks that random maps are ranked on
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +36,13 @@ class Bench:
         measure_NB: accuracy on seeds B, ranks all networks.
         paired_NB: the same with the finalists' fresh seeds beside it, for paired differences.
         cells_NT: scale per stage, 0 for none.
+        among: the same networks in their space, if there is one.
         margin: of equivalence, share.
         chance: accuracy of guessing.
-        seed: of random maps.
+        vanilla: row of the network without attention, if it is there.
+        answers: right answers per test image, where they are stored.
+        paired_columns: seeds of `results` that paired_NB holds; needed beside `answers`.
+        seed: of random maps and deals.
     """
 
     results: Results
@@ -47,6 +53,10 @@ class Bench:
     margin: float
     chance: float
     num_seeds: int
+    among: Networks | None = None
+    vanilla: int | None = None
+    answers: Answers | None = None
+    paired_columns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     seed: int = 0
 
     @cached_property
@@ -63,35 +73,27 @@ class Bench:
     def best(self) -> int:
         """The network a search would hand over: the best on A; ties go to fewer MACs.
 
+        A network of which a training diverged is not handed over, as long as there are others.
+
         Raises:
             ValueError: nothing was trained.
         """
         both = np.isfinite(self.select_N) & np.isfinite(self.measure_N)
         if not both.any():
             raise ValueError("a comparison needs at least one trained network, got none")
-        return int(best_first(np.where(both, self.select_N, np.nan), self.results.macs_N)[0])
+        sound = both & self.results.is_sound_N
+        among = sound if sound.any() else both
+        return int(best_first(np.where(among, self.select_N, np.nan), self.results.macs_N)[0])
 
     @cached_property
     def paired_sd(self) -> float:
-        """Of a paired difference between two networks, pooled over networks and all seeds."""
-        return agreement.paired_sd(self.results.test_NS)
+        """Of a paired difference between two networks, pooled over sound ones and all seeds."""
+        return agreement.paired_sd(self.results.test_NS[self.results.is_sound_N])
 
     @cached_property
-    def tau_of_random_maps_M(self) -> Floats:
-        """|tau| with B of random additive maps: independent values for each scale of each stage."""
-        rng = np.random.default_rng(self.seed)
-        trained = np.flatnonzero(np.isfinite(self.measure_N))
-        rows = rng.permutation(trained)[:MOST_RANKED]
-        cells_NT, measure_N = self.cells_NT[rows], self.measure_N[rows]
-        codes = [np.unique(column, return_inverse=True)[1] for column in cells_NT.T]
-        found = [
-            agreement.tau(
-                sum((rng.standard_normal(c.max() + 1)[c] for c in codes), np.zeros(len(rows))),
-                measure_N,
-            )
-            for _ in range(RANDOM_MAPS if len(rows) > 1 else 0)
-        ]
-        return np.abs(np.array(found))
+    def nulls(self) -> Nulls:
+        """What a predictor that knows nothing reaches here."""
+        return Nulls(self.cells_NT, self.measure_N, self.among, self.seed)
 
     def costs(self) -> dict[str, tuple[Floats, str]]:
         """Costs with a frontier of their own, and their units; latency only where measured."""
@@ -104,8 +106,11 @@ class Bench:
     def front(self, cost: str) -> Front:
         """The true frontier: selected on A, measured on B."""
         cost_N, unit = self.costs()[cost]
-        reference = Reference(float(np.nanmax(cost_N)), self.chance)
-        at = frontier(cost_N, np.where(np.isfinite(self.measure_N), self.select_N, np.nan))
+        floor = np.nan if self.vanilla is None else float(self.measure_N[self.vanilla])
+        worst = self.chance if np.isnan(floor) else floor
+        reference = Reference(float(np.nanmax(cost_N)), worst)
+        known_N = np.isfinite(self.measure_N) & self.results.is_sound_N
+        at = frontier(cost_N, np.where(known_N, self.select_N, np.nan))
         costs, accuracies = cost_N[at], self.measure_N[at]
         return Front(
             cost=cost,
@@ -130,46 +135,76 @@ class Bench:
             scales=tuple(self.cells_NT[row].tolist()),
             params=float(self.results.params_N[row]),
             macs=float(self.results.macs_N[row]),
-            accuracy=mean_interval(self.paired_NB[row]),
+            accuracy=self._measured(self.paired_NB[row], row).interval,
         )
 
     def contrast(self, label: str, first: int, second: int) -> Contrast:
         """Paired difference on B."""
         difference_B = self.paired_NB[first] - self.paired_NB[second]
+        found = self._measured(difference_B, first, second)
         return Contrast(
             label=label,
-            difference=mean_interval(difference_B),
+            difference=found.interval,
             effect_size=agreement.effect_size(difference_B),
-            equivalence_p=agreement.equivalence_p(difference_B, margin=self.margin),
+            equivalence_p=found.equivalence_p(self.margin),
+            within_p=found.above_p(self.margin),
+            loss_p=found.below_p(0.0),
+            images_width=found.images_width,
         )
 
+    def bound(self, row: int) -> float:
+        """How far the best network of all can be above this one, 95 %; NaN with one seed.
 
-def split_seeds(
-    planned: Sequence[int], found: Sequence[int]
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Seeds A (select), B (measure), and fresh ones (finalists, measure too).
+        The best found was chosen among many on few seeds and need not be the best. The largest
+        difference as measured, plus one error, is at least the true one with that probability.
+        """
+        ahead_N = np.where(self.results.is_sound_N, self.measure_N - self.measure_N[row], np.nan)
+        count = self.measure_NB.shape[1]
+        if np.isnan(self.paired_sd) or np.isnan(self.measure_N[row]):
+            return float("nan")
+        first = self.best if np.isnan(ahead_N).all() else int(np.nanargmax(ahead_N))
+        difference_B = self.paired_NB[first] - self.paired_NB[row]
+        pooled = Measured(
+            value=float(ahead_N[first]),
+            num_seeds=len(self.measure_N)
+            * count,  # sd is pooled over networks: t is all but normal
+            seeds_var=self.paired_sd**2 / count,
+            images_var=self._measured(difference_B, first, row).images_var,
+        )
+        return max(0.0, pooled.value + pooled.half_width(1 - agreement.LEVEL))
 
-    A is the first half of the study's seeds; with a single one A and B are the same, and no
-    verdict follows from it.
-    """
-    ours = tuple(sorted(set(planned) & set(found))) or tuple(sorted(found))
-    fresh = tuple(sorted(set(found) - set(ours)))
-    half = max(1, len(ours) // 2)
-    return ours[:half], ours[half:] or ours[:half], fresh
+    def _measured(self, values_B: Floats, row: int, other: int | None = None) -> Measured:
+        """Mean over seeds B, with the test images' error where every right answer is stored."""
+        answers, columns = self.answers, self.paired_columns[np.isfinite(values_B)]
+        if answers is None or not len(columns):
+            return measured(values_B)
+        right_BI = answers.right(row, columns)
+        if right_BI is None or other is None:
+            return measured(values_B, right_BI, answers.groups_I)
+        other_BI = answers.right(other, columns)
+        difference_BI = None if other_BI is None else right_BI - other_BI
+        return measured(values_B, difference_BI, answers.groups_I)
 
 
-def make_bench(study: Study, among: Networks, results: Results) -> Bench:
+def make_bench(
+    study: Study, among: Networks, results: Results, answers: Answers | None = None
+) -> Bench:
     """What every predictor of this study is judged on."""
     seeds_a, seeds_b, fresh = split_seeds(study.seeds, results.seeds)
     column = {seed: index for index, seed in enumerate(results.seeds)}
-    measured = seeds_b + fresh if seeds_b != seeds_a or not fresh else fresh
+    paired = seeds_b + fresh if seeds_b != seeds_a or not fresh else fresh
+    columns = np.array([column[seed] for seed in paired], np.int64)
     return Bench(
         results=results,
         select_NA=results.val_NS[:, [column[s] for s in seeds_a]],
         measure_NB=results.test_NS[:, [column[s] for s in seeds_b]],
-        paired_NB=results.test_NS[:, [column[s] for s in measured]],
+        paired_NB=results.test_NS[:, columns],
         cells_NT=among.cells_NT,
         margin=study.margin,
         chance=1 / study.space.base.classes,
         num_seeds=len(results.seeds),
+        among=among,
+        vanilla=results.row.get(study.space.base.network_id),
+        answers=answers,
+        paired_columns=columns,
     )

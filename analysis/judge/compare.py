@@ -4,22 +4,29 @@ Shapes: N networks, S seeds.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from analysis.judge.agreement import holm, noise_ceiling
-from analysis.judge.bench import Bench, make_bench, split_seeds
-from analysis.judge.comparison import Cloud, Comparison, Contrast, Costs, Judged, RandomPick
-from analysis.judge.judge import judge
+from analysis.judge.agreement import noise_ceiling
+from analysis.judge.answers import COLUMNS as ANSWERS
+from analysis.judge.answers import Answers, answers_from_table
+from analysis.judge.bench import Bench, make_bench
+from analysis.judge.comparison import Cloud, Comparison, Costs, RandomPick
+from analysis.judge.judge import corrected, judge
+from analysis.judge.judged import Contrast, Judged
+from analysis.judge.missing import missing, seen_too_much
 from analysis.judge.results import Results, results_from_table
 from analysis.judge.trained import training_picks
 from analysis.predict.picks import Pick, Picks, check_picks, picks_from_json
+from analysis.predict.seeds import split_seeds
 from search.store.past import Past, past_of
 from search.store.rows import study_and_space_id
 from search.store.store import Store
+from search.store.testset import image_groups
 from search.study.networks import Networks, num_trainings
 from search.study.study import Study
 
@@ -41,14 +48,23 @@ def compare(store: Store | Past, *, picks_file: str | None = None) -> Comparison
     source, picks = read_picks(past.store, picks_file)
     _, space_id = study_and_space_id(study)
     check_picks(picks, space_id=space_id, among=among, source=source)
+    protocol_id, chance = study.protocol.protocol_id, 1 / study.space.base.classes
     results = results_from_table(
-        past.trainings, protocol_id=study.protocol.protocol_id, known=among.network_ids
+        past.trainings, protocol_id=protocol_id, known=among.network_ids, chance=chance
+    )
+    answers = answers_from_table(
+        past.store.trainings(ANSWERS),
+        results,
+        protocol_id=protocol_id,
+        chance=chance,
+        groups_I=image_groups(past.store.storage),
     )
     return judge_all(
         Material(
             study=study,
             among=among,
             results=results,
+            answers=answers,
             picks=picks,
             epochs=past.epochs,
             search_s=float(np.nansum(past.attempts.table["device_s"].to_numpy())),
@@ -84,6 +100,7 @@ class Material:
         picks: predictions about the networks of `among`.
         epochs: columns of EPOCH_COLUMNS, by training and epoch.
         search_s: device seconds of all attempts.
+        answers: right answers per test image, where they are stored.
     """
 
     study: Study
@@ -92,6 +109,7 @@ class Material:
     picks: Picks
     epochs: pa.Table
     search_s: float
+    answers: Answers | None = None
 
 
 def judge_all(material: Material) -> Comparison:
@@ -102,7 +120,7 @@ def judge_all(material: Material) -> Comparison:
     """
     study, among, results = material.study, material.among, material.results
     seeds_a, seeds_b, fresh = split_seeds(study.seeds, results.seeds)
-    bench = make_bench(study, among, results)
+    bench = make_bench(study, among, results, material.answers)
     judged = _judged(material, bench, seeds_a)
     trained_N = np.isfinite(bench.measure_N)
     vanilla_row = results.row.get(study.space.base.network_id)
@@ -125,23 +143,32 @@ def judge_all(material: Material) -> Comparison:
         best=bench.network(bench.best, "best of the search"),
         vanilla=None if vanilla_row is None else bench.network(vanilla_row, "vanilla"),
         random=random_pick(bench),
-        judged=tuple(_adjusted(judged)),
+        judged=tuple(judged),
+        diverged=tuple(results.network_ids[row] for row in np.flatnonzero(~results.is_sound_N)),
+        test_images=material.answers.images if material.answers else None,
+        image_groups=material.answers.num_groups if material.answers else None,
         contrasts=tuple(contrasts(bench, judged, vanilla_row)),
         fronts=tuple(bench.fronts.values()),
         costs=_costs(material),
-        missing=tuple(_missing(study, among, bench, judged)),
+        missing=(
+            *missing(study, among, bench, judged),
+            *seen_too_much(material.picks.weights, study, sorted({*seeds_b, *fresh} - {*seeds_a})),
+        ),
     )
 
 
 def _judged(material: Material, bench: Bench, seeds_a: Sequence[int]) -> list[Judged]:
-    """Every predictor, the primary one first."""
+    """Every predictor, the primary one first; the words about the others are corrected."""
     results = material.results
     trial_s = results.device_s / results.trainings if results.trainings else float("nan")
-    more = training_picks(material.among, bench, results, material.epochs, seeds_a=seeds_a)
-    return [
+    is_own = pc.field("protocol_id") == material.study.protocol.protocol_id
+    epochs = material.epochs.filter(is_own)
+    more = training_picks(material.among, bench, results, epochs, seeds_a=seeds_a)
+    primary, *others = (
         judge(bench, pick, search_s=material.search_s, trial_s=trial_s)
         for pick in _primary_first(material.picks, more)
-    ]
+    )
+    return [primary, *corrected(bench, others)]
 
 
 def _cloud(results: Results, bench: Bench, trained_N: NDArray[np.bool_]) -> Cloud:
@@ -194,32 +221,6 @@ def _primary_first(picks: Picks, more: Sequence[Pick]) -> list[Pick]:
     return [primary, *(pick for pick in (*picks.picks, *more) if pick is not primary)]
 
 
-def _adjusted(judged: Sequence[Judged]) -> Iterator[Judged]:
-    """Holm over the secondary predictors; the primary stands for itself."""
-    yield judged[0]
-    ranking = holm([float(np.fmax(j.tau_p, j.tau_p_random_map)) for j in judged[1:]])
-    equivalence = holm([j.equivalence_p for j in judged[1:]])
-    for one, tau_p, equivalence_p in zip(judged[1:], ranking, equivalence, strict=True):
-        yield replace(one, tau_p_holm=tau_p, equivalence_p_holm=equivalence_p)
-
-
 def _study_seeds(results: Results, seeds: Sequence[int]) -> np.ndarray:
     columns = [results.seeds.index(seed) for seed in dict.fromkeys(seeds)]
     return results.test_NS[:, columns]
-
-
-def _missing(
-    study: Study, among: Networks, bench: Bench, judged: Sequence[Judged]
-) -> Iterator[str]:
-    planned = num_trainings(study, among)
-    if bench.results.trainings < planned:
-        yield f"The search is not finished: {bench.results.trainings} of {planned} trainings."
-    if bench.num_seeds == 1:
-        yield "One seed only: the best is selected and measured on the same runs."
-    if not bench.results.has_test:
-        yield "There is no test accuracy; validation accuracy is judged instead."
-    if "latency" not in bench.fronts:
-        yield "Latency was not measured; there is no frontier in (accuracy, latency)."
-    for one in judged:
-        if np.isnan(one.network.accuracy.value):
-            yield f"The pick of {one.name} was not trained; it has no regret."

@@ -2,114 +2,10 @@
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from analysis.judge.agreement import Interval
-
-Ranking = Literal["predicts", "no better than chance", "misleads", "undecided"]
-Choice = Literal["competitive", "worse", "undecided"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Network:
-    """One network of the study and how it did. Accuracies are shares, on seeds B.
-
-    Args:
-        scales: cells per side per stage, 0 for no attention.
-        accuracy: mean with 95 % interval over seeds B; value NaN if it was not trained.
-    """
-
-    label: str
-    network_id: str
-    scales: tuple[int, ...]
-    params: float
-    macs: float
-    accuracy: Interval
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contrast:
-    """A paired difference in accuracy between two networks on seeds B.
-
-    Args:
-        difference: first minus second, share, with t interval.
-        effect_size: Cohen's d of the pairs.
-        equivalence_p: TOST with the study's margin.
-    """
-
-    label: str
-    difference: Interval
-    effect_size: float
-    equivalence_p: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What may be said about a predictor, or why not.
-
-    Args:
-        ranking: whether its scores rank networks.
-        choice: whether its pick is competitive with the best found (within the margin).
-        seeds_needed: per network on side B, for 80 % power at the margin; null if unknown.
-        reason: one sentence.
-    """
-
-    ranking: Ranking
-    choice: Choice
-    seeds_needed: int | None
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judged:
-    """One predictor against the results.
-
-    Args:
-        network: its pick; family and seen: see analysis.predict.picks.
-        regret: accuracy of the best (selected on seeds A) minus the pick's, paired on seeds B.
-        normalised_regret: regret / (best - mean of all networks).
-        percentile: share of networks that the pick is at least as good as, on seeds B, percent.
-        tied: whether the regret's interval holds 0.
-        trials_to_match: random trials expected to find something as good as the pick.
-        tau: Kendall's tau-b of scores and accuracy on B, jackknife interval over seeds.
-        tau_p: two-sided, scores dealt at random; tau_p_random_map: a random value for each scale
-            of each stage instead, as any additive rule would give; the larger one counts.
-        tau_within_macs: tau among networks of like MACs.
-        top_overlap: share of the best tenth of networks among the tenth scored best.
-        hypervolume_ratio, epsilon: of the predicted front's networks against the true frontier,
-            per cost (macs, params, latency).
-        cost_s: device seconds of the prediction, vanilla training included.
-        cost_ratio: the search's device seconds over cost_s.
-        break_even_trials: trainings that cost as much as the prediction.
-        equivalence_p: TOST on the regret; *_holm: adjusted over all secondary predictors.
-        effect_size: Cohen's d of the regret.
-    """
-
-    name: str
-    family: str
-    seen: str | None
-    network: Network
-    regret: Interval
-    normalised_regret: float
-    percentile: Interval
-    tied: bool | None
-    trials_to_match: float
-    tau: Interval
-    tau_p: float
-    tau_p_random_map: float
-    tau_p_holm: float
-    spearman: float
-    tau_within_macs: float
-    top_overlap: float
-    hypervolume_ratio: dict[str, float]
-    epsilon: dict[str, float]
-    cost_s: float
-    cost_ratio: float
-    break_even_trials: float
-    equivalence_p: float
-    equivalence_p_holm: float
-    effect_size: float
-    verdict: Verdict
+from analysis.judge.judged import Contrast, Judged, Network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +15,8 @@ class Front:
     Args:
         cost: macs, params or latency.
         unit: of the cost.
-        reference: worst point that counts, (cost, accuracy), fixed by the space alone.
+        reference: worst point that counts: the dearest network's cost, and vanilla's accuracy
+            (chance where vanilla is not trained).
         hypervolume: area from there, in unit times share.
         network_ids, costs, accuracies: its points, cheapest first.
     """
@@ -177,10 +74,13 @@ class Comparison:
         networks, planned_cells: how much there would be, were the study finished.
         margin: of equivalence, share.
         seed_sd: standard deviation of a paired difference, pooled over networks, share.
-        noise_ceiling: tau that a perfect predictor could reach at this many seeds.
+        noise_ceiling: tau that a perfect predictor would reach at this many seeds, from the
+            agreement of two halves of them.
         cloud: every trained network.
         best, vanilla: networks; contrasts: the pick against others.
         judged: all predictors, the primary first.
+        diverged: networks of which a training diverged: it counts as chance, and they are not best.
+        test_images, image_groups: how many the errors allow for; null where they are seeds' alone.
         missing: sentences about what could not be computed.
     """
 
@@ -202,6 +102,9 @@ class Comparison:
     vanilla: Network | None
     random: RandomPick
     judged: tuple[Judged, ...]
+    diverged: tuple[str, ...]
+    test_images: int | None
+    image_groups: int | None
     contrasts: tuple[Contrast, ...]
     fronts: tuple[Front, ...]
     costs: Costs

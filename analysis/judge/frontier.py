@@ -14,7 +14,8 @@ Floats = NDArray[np.float64]
 class Reference(NamedTuple):
     """The worst point that still counts: hypervolume is measured from here.
 
-    It must not depend on results: accuracy is chance, cost that of the dearest network.
+    Cost is that of the dearest network, accuracy that of vanilla: from chance, any front at all
+    covers nearly everything. It is the same for the true front and every predicted one.
     """
 
     cost: float

@@ -13,10 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from search.store.parts import is_in
 from search.store.schema import CELLS, SCHEMA_VERSION
 from stacnet.spec import NetworkSpec
 
 Floats = NDArray[np.float64]
+DIVERGED = frozenset({"diverged"})
 COLUMNS = (
     "network_id",
     "protocol_id",
@@ -34,7 +36,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """Accuracy of each network with each seed; NaN where it was not trained.
+    """Accuracy of each network with each seed; NaN where it was not trained, chance if it diverged.
 
     Args:
         network_ids: of each network.
@@ -42,7 +44,8 @@ class Results:
         val_NS, test_NS: accuracies, shares; test_NS is val_NS where the table has no test column.
         has_test: whether it has.
         macs_N, params_N: static cost; latency_N: seconds per image, NaN where not measured.
-        device_s: device seconds of all complete trainings.
+        device_s: device seconds of all these trainings.
+        diverged_NS: whether it diverged.
     """
 
     network_ids: tuple[str, ...]
@@ -54,24 +57,35 @@ class Results:
     params_N: Floats
     latency_N: Floats
     device_s: float
+    diverged_NS: NDArray[np.bool_]
 
     @cached_property
     def row(self) -> dict[str, int]:
         """network id -> row."""
         return {name: row for row, name in enumerate(self.network_ids)}
 
+    @cached_property
+    def is_sound_N(self) -> NDArray[np.bool_]:
+        """Whether no training of the network diverged."""
+        return np.logical_not(np.any(self.diverged_NS, axis=1))
+
     @property
     def trainings(self) -> int:
-        """Number of trained trainings."""
+        """Number of trainings that ended, diverged ones among them."""
         return int(np.isfinite(self.val_NS).sum())
 
 
 def results_from_table(
-    table: pa.Table, *, protocol_id: str, known: Sequence[str] | None = None
+    table: pa.Table,
+    *,
+    protocol_id: str,
+    known: Sequence[str] | None = None,
+    chance: float | None = None,
 ) -> Results:
     """Read a table with the columns of search.store.schema.CELLS.
 
     Args:
+        chance: accuracy of guessing, which a diverged training gets; None leaves those out.
         protocol_id: rows of other protocols are left out.
         known: ids of the space's networks in order; rows of other networks are left out if their
             description fits their id, and refused if not. None takes every network as it comes.
@@ -80,8 +94,9 @@ def results_from_table(
         ValueError: newer schema, missing column, unknown network, NaN accuracy, duplicate row.
     """
     table = _checked_columns(table)
-    mine = (pc.field("status") == "complete") & (pc.field("protocol_id") == protocol_id)
-    table = table.filter(mine).combine_chunks()
+    ends = ["complete"] if chance is None else ["complete", "diverged"]
+    mine = pc.field("status").isin(ends) & (pc.field("protocol_id") == protocol_id)
+    table = _with_chance(table.filter(mine).combine_chunks(), chance)
     names, code = _coded(table)
     ids = tuple(names if known is None else known)
     rows = {name: row for row, name in enumerate(ids)}
@@ -90,6 +105,20 @@ def results_from_table(
         _check_strangers(table.filter(pa.array(row < 0)))
         table, row = table.filter(pa.array(row >= 0)), row[row >= 0]
     return _arrays(table, row, ids)
+
+
+def _with_chance(table: pa.Table, chance: float | None) -> pa.Table:
+    """Diverged trainings know nothing: their accuracies are chance, on test where there is any."""
+    diverged_R = is_in(table["status"], DIVERGED)
+    if chance is None or not diverged_R.any():
+        return table
+    for name in ("val_acc_last", "test_acc_last"):
+        null_R = table[name].is_null().to_numpy()
+        is_measured = name == "val_acc_last" or not null_R[~diverged_R].all()
+        values = np.where(diverged_R, chance, _numbers(table, name))
+        column = pa.array(values, mask=null_R & ~(diverged_R & is_measured))
+        table = table.set_column(table.schema.get_field_index(name), name, column)
+    return table
 
 
 def _coded(table: pa.Table) -> tuple[list[str], NDArray[np.int64]]:
@@ -138,6 +167,8 @@ def _arrays(table: pa.Table, row: NDArray[np.int64], known: tuple[str, ...]) -> 
     flat = row * max(1, shape[1]) + column
     _check_rows(table, flat, known=known, seeds=seeds)
     val_NS, test_NS = np.full(shape, np.nan), np.full(shape, np.nan)
+    diverged_NS = np.zeros(shape, bool)
+    diverged_NS.ravel()[flat] = is_in(table["status"], DIVERGED)
     val_NS.ravel()[flat] = _numbers(table, "val_acc_last")
     test_NS.ravel()[flat] = _numbers(table, "test_acc_last")
     has_test = not np.isnan(_numbers(table, "test_acc_last")).any()
@@ -160,6 +191,7 @@ def _arrays(table: pa.Table, row: NDArray[np.int64], known: tuple[str, ...]) -> 
         params_N=per_network("params"),
         latency_N=latency_N,
         device_s=float(np.nansum(_numbers(table, "device_s"))),
+        diverged_NS=diverged_NS,
     )
 
 

@@ -49,7 +49,11 @@ def training_picks(
 def first_epoch(
     among: Networks, results: Results, epochs: pa.Table, *, seeds_a: Sequence[int]
 ) -> tuple[np.ndarray, float]:
-    """Validation accuracy after one epoch, mean over seeds A: (N,); and what that took, s."""
+    """Validation accuracy after one epoch, mean over seeds A: (N,); and what that took, s.
+
+    Args:
+        epochs: of the study's protocol, one row for each epoch of the attempt that counts.
+    """
     total_N, count_N, seconds = np.zeros(len(among)), np.zeros(len(among)), 0.0
     wanted = (pc.field("epoch") == 1) & pc.field("seed").isin(list(seeds_a))
     columns = ("network_id", "val_acc", "cum_s")

@@ -70,6 +70,20 @@ class Reading:
     matrix: tuple[float, ...] = field(default=(), repr=False)
 
 
+class Draws(NamedTuple):
+    """One cell of the map of stages, read again and again from other queries and networks.
+
+    Args:
+        crs: of each draw; the same draws for all cells.
+        last: CRS of the last layer at one cell, of each draw.
+    """
+
+    stage: int
+    cells: int
+    crs: tuple[float, ...]
+    last: tuple[float, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClassRepMap:
     """The map of one network architecture and of its controls.
@@ -78,6 +92,7 @@ class ClassRepMap:
         readings: every cell.
         num_networks, num_queries, num_gallery, classes: what it rests on.
         left_out: classes of the data with too few validation images to take part.
+        draws: of the trained network's stages by nearest neighbours; not kept in files.
     """
 
     readings: tuple[Reading, ...]
@@ -86,6 +101,7 @@ class ClassRepMap:
     num_gallery: int
     classes: int
     left_out: int = 0
+    draws: tuple[Draws, ...] = field(default=(), repr=False, compare=False)
 
     def select(
         self, *, source: str = "trained", estimator: Estimator = "knn"

@@ -4,13 +4,13 @@ Shapes: S vanilla networks times permutations of the labels, Q queries, G galler
 neighbours.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.look.classmap import ClassRepMap, Place, Reading
+from analysis.look.classmap import ClassRepMap, Draws, Place, Reading
 from analysis.look.classrepsim import Estimator, Look, ProbeSet, Variant
 from analysis.look.resampling import NOT_READ, Estimate, Resampler
 from analysis.look.similarity import (
@@ -22,6 +22,7 @@ from analysis.look.similarity import (
 )
 
 LABEL_PERMUTATIONS = 10  # their spread counts like that of networks
+DRAWS = 200  # of a pick's probability
 MAX_MATRIX_CLASSES = 100  # class matrices of more classes are not kept
 
 
@@ -50,6 +51,7 @@ def build_map(
     rng = np.random.default_rng(seed)
     shuffled = [rng.permutation(labels_G[0]) for _ in range(LABEL_PERMUTATIONS)]
     readings: list[Reading] = []
+    draws: list[Draws] = []
     for source, of_networks in looks.items():
         estimators: tuple[Estimator, ...] = get_args(Estimator)
         for estimator in estimators:
@@ -62,6 +64,8 @@ def build_map(
                 scorer = _Scorer(of_networks, probe_set, labelings, estimator)
                 reader = _MapReader(scorer, resampler, source=name, last=last[source])
                 readings += [r for place in places[source] for r in reader.readings(place)]
+                if (name, estimator) == ("trained", "knn"):
+                    draws += [d for place in places[source] for d in reader.draws(place)]
     return ClassRepMap(
         readings=tuple(readings),
         num_networks=len(looks["trained"]),
@@ -69,6 +73,7 @@ def build_map(
         num_gallery=probe_set.num_gallery,
         classes=probe_set.classes,
         left_out=probe_set.left_out,
+        draws=tuple(draws),
     )
 
 
@@ -186,6 +191,15 @@ class _MapReader:
         full = {cells: scores_SQ for cells, scores_SQ in scores.items() if scores_SQ is not None}
         best = max(full, key=lambda cells: self.resampler.estimate(full[cells]).value)
         return [self._reading(place, cells, full, best=best) for cells in scales]
+
+    def draws(self, place: Place) -> Iterator[Draws]:
+        """Each scale of a stage, drawn anew."""
+        last = tuple(self.resampler.draws(self.last_SQ)[:DRAWS].tolist())
+        for cells in self.scorer.scales(place) if place.stage >= 0 else ():
+            scores_SQ = self.scorer.scores_SQ(place.taps, cells, "full")
+            assert scores_SQ is not None, f"{place.name} was not read at {cells} cells"
+            crs = tuple(self.resampler.draws(scores_SQ)[:DRAWS].tolist())
+            yield Draws(place.stage, cells, crs, last)
 
     def _reading(
         self, place: Place, cells: int, full: dict[int, NDArray[np.float64]], *, best: int

@@ -38,6 +38,7 @@ class Resampler:
         counts_K = np.bincount(labels_Q)
         share_Q = 1 / (counts_K[labels_Q] * np.count_nonzero(counts_K))
         self.weight_Q = share_Q
+        self._share: dict[int, Floats] = {}
         self.weight_RQ = np.repeat(share_Q[None], resamples, axis=0)
         single_Q = counts_K[labels_Q] == 1
         strata = [np.flatnonzero(labels_Q == label) for label in np.flatnonzero(counts_K > 1)]
@@ -46,6 +47,15 @@ class Resampler:
                 drawn = rng.multinomial(len(at), np.full(len(at), 1 / len(at)), size=resamples)
                 wider = np.sqrt(len(at) / (len(at) - 1))
                 self.weight_RQ[:, at] *= 1 + (drawn - 1) * wider
+
+    def draws(self, scores_SQ: Floats) -> Floats:
+        """The macro mean with queries and networks drawn anew: (R,), the same draws for all."""
+        networks = len(scores_SQ)
+        if networks not in self._share:
+            rng, each = np.random.default_rng(networks), np.full(networks, 1 / networks)
+            drawn_RS = rng.multinomial(networks, each, size=len(self.weight_RQ))
+            self._share[networks] = drawn_RS / networks
+        return (self._share[networks] * (self.weight_RQ @ scores_SQ.T)).sum(1)
 
     def estimate(self, scores_SQ: Floats) -> Estimate:
         """Macro mean over classes, averaged over networks.

@@ -73,9 +73,11 @@ def map_from_parquet(data: bytes, *, source: str) -> ClassRepMap:
         rows = table.select(MAP.names).cast(MAP).to_pylist()
         readings = tuple(Reading(**row | {"matrix": tuple(row["matrix"])}) for row in rows)
         counts = {name: int(facts[name]) for name in _COUNTS if name in facts}
-        return ClassRepMap(readings=readings, **counts)
+        return ClassRepMap(readings=readings, draws=(), **counts)
     except DAMAGE as error:
         raise StoreError(f"{source}: must be a map, got {error}") from None
 
 
-_COUNTS = tuple(field.name for field in fields(ClassRepMap) if field.name != "readings")
+_COUNTS = tuple(
+    field.name for field in fields(ClassRepMap) if field.name not in ("readings", "draws")
+)

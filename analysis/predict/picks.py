@@ -33,6 +33,8 @@ class Pick:
         noise: SD of a score between seeds of initialisation, beside what such a seed does to all;
             null where a score depends on none.
         frontier_seen: hash of the results it was allowed to see; none by default.
+        probability: share of draws of probe images and vanilla networks in which a rule picks the
+            same network; null where nothing was drawn.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -46,6 +48,7 @@ class Pick:
     cost_s: float
     noise: float | None = None
     frontier_seen: str | None = None
+    probability: float | None = None
 
     @property
     def is_blind(self) -> bool:

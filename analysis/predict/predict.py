@@ -13,9 +13,11 @@ from analysis.look.classrepsim import Estimator, ProbeSet
 from analysis.look.controls import map_with_controls
 from analysis.look.probeset import probe_set
 from analysis.predict.baselines import baseline_picks
+from analysis.predict.certainty import pick_probability
 from analysis.predict.mapfile import map_to_parquet
 from analysis.predict.picks import Family, Pick, Picks, make_pick
 from analysis.predict.rules import RULES, rule_scores
+from analysis.predict.seeds import seeds_to_look_at
 from analysis.telling import Tell, quietly
 from search.store.past import Past
 from search.store.rows import study_and_space_id
@@ -148,18 +150,24 @@ def map_scales(study: Study) -> list[int]:
 
 
 def vanilla_networks(store: Store, study: Study) -> list[Vanilla]:
-    """Every trained vanilla network whose weights the store holds, by seed.
+    """The trained vanilla networks whose weights the store holds, by seed.
+
+    Only those of seeds that select: a map that had seen the seeds that measure would be judged on
+    what it knows.
 
     Raises:
         NoVanillaError: there is none.
     """
     base = study.space.base
     table = store.trainings(["network_id", "protocol_id", "seed", "status", "device_s"])
+    wanted = (base.network_id, study.protocol.protocol_id, "complete")
+    rows = {
+        row["seed"]: row
+        for row in sorted(table.to_pylist(), key=lambda row: row["seed"])
+        if (row["network_id"], row["protocol_id"], row["status"]) == wanted
+    }
     found = []
-    for row in sorted(table.to_pylist(), key=lambda row: row["seed"]):
-        wanted = (base.network_id, study.protocol.protocol_id, "complete")
-        if (row["network_id"], row["protocol_id"], row["status"]) != wanted:
-            continue
+    for row in map(rows.__getitem__, seeds_to_look_at(study.seeds, tuple(rows))):
         training_id = id_of((row["network_id"], row["protocol_id"], row["seed"]))
         state = store.weights(training_id)
         if state is None:
@@ -193,6 +201,8 @@ def rule_picks(
         for rule in RULES
     ]
     primary = study.primary_rule
+    sure = pick_probability(primary, chart, among)
+    made = [replace(pick, probability=sure) if pick.name == primary else pick for pick in made]
     for source, estimator, family in OTHER_MAPS:
         label = source if family == "control" else estimator
         cost_s = look_s + (vanilla_s if source == "trained" else 0.0)

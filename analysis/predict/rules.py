@@ -27,6 +27,7 @@ Stages = tuple[tuple[Reading, ...], ...]  # per stage, coarse to fine
 # saturation they fall far below what another gallery would change.
 RESOLUTION = 0.02
 HEADROOM = RESOLUTION  # R5
+HEADROOM_ERRORS = 2.5  # R5: the largest of several scales is above 0.02 in half of cases by noise
 RETAINED = 0.9  # R4
 MACS_RATIO = 1.017  # R6: the budget, the paper's +1.7 %
 STEP = 1e-6  # order among equals: a coarser scale costs less, so it goes first
@@ -36,8 +37,10 @@ MEANING: dict[Rule, str] = {
     "R2": f"the coarsest scale within one paired error (at least {RESOLUTION}) of that",
     "R3": "the largest gain over one cell beyond two errors; else squeeze-and-excitation, or off",
     "R4": f"the coarsest scale that keeps {RETAINED} of the native map's class responses",
-    "R5": f"as R1, but off where no scale has more headroom than {HEADROOM}",
-    "R2+R5": f"as R2, but off where no scale has more headroom than {HEADROOM}",
+    "R5": f"as R1, but off where no scale has more headroom than {HEADROOM} and {HEADROOM_ERRORS} "
+    "errors",
+    "R2+R5": f"as R2, but off where no scale has more headroom than {HEADROOM} and "
+    f"{HEADROOM_ERRORS} errors",
     "R6": f"the most headroom in sum, within {MACS_RATIO} times the vanilla network's MACs",
     "R7": "the most that a scale holds beyond the next stage's response at one cell",
 }
@@ -70,9 +73,9 @@ def _values(rule: Rule, readings: Sequence[Reading], *, after: float) -> dict[in
             kept = {r.cells: min(r.agreement, RETAINED) for r in readings}
             return _never_off(_coarse_first(kept))
         case "R5":
-            return _only_with_headroom({r.cells: r.head for r in readings})
+            return _only_with_headroom({r.cells: r.head for r in readings}, readings)
         case "R2+R5":
-            return _only_with_headroom(_coarsest_within_one_se(readings))
+            return _only_with_headroom(_coarsest_within_one_se(readings), readings)
         case "R6":
             return {0: 0.0} | {r.cells: r.head for r in readings}
         case "R7":
@@ -97,8 +100,13 @@ def _never_off(values: dict[int, float]) -> dict[int, float]:
     return {0: min(values.values()) - STEP} | values
 
 
-def _only_with_headroom(values: dict[int, float]) -> dict[int, float]:
-    if max(values.values()) > HEADROOM:
+def _has_headroom(reading: Reading) -> bool:
+    """Beyond what 1,000 images resolve, and what the largest of several scales is by chance."""
+    return reading.head > max(HEADROOM, HEADROOM_ERRORS * reading.head_se)
+
+
+def _only_with_headroom(values: dict[int, float], readings: Sequence[Reading]) -> dict[int, float]:
+    if any(map(_has_headroom, readings)):
         return {0: 0.0} | values
     return {0: 0.0} | _coarse_first({c: min(v, 0.0) - STEP for c, v in values.items()})
 
@@ -106,7 +114,7 @@ def _only_with_headroom(values: dict[int, float]) -> dict[int, float]:
 def _significant_gain(readings: Sequence[Reading]) -> dict[int, float]:
     values = {r.cells: r.gain if r.gain > 2 * r.gain_se else -STEP for r in readings}
     values[readings[0].cells] = 0.0
-    return {0: -STEP / 2 if readings[0].head > HEADROOM else STEP / 2} | values
+    return {0: -STEP / 2 if _has_headroom(readings[0]) else STEP / 2} | values
 
 
 def rule_scores(

@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 
 from analysis.judge.agreement import mean_over_seeds
-from analysis.judge.bench import split_seeds
 from analysis.judge.results import Results, results_from_table
+from analysis.predict.seeds import split_seeds
 from analysis.replay.simulate import Trial
 from search.store.parts import rows
 from search.store.past import Past, past_of

@@ -166,13 +166,15 @@ def draw_ranking(facts: RankingFacts) -> Figure:
                 _draw_interval(axes, row, getattr(bar, name), FAMILY_COLOUR[bar.family])
         regret.axvline(facts.random_regret, color="black", linewidth=0.9, linestyle="--")
         tau.axvline(0, color="black", linewidth=0.9, linestyle="--")
-        if facts.noise_ceiling == facts.noise_ceiling:
+        has_ceiling = facts.noise_ceiling == facts.noise_ceiling
+        if has_ceiling:
             tau.axvline(facts.noise_ceiling, color=GREEN, linewidth=0.9, linestyle=":")
         regret.set_yticks(range(len(facts.bars)), [bar.name for bar in facts.bars])
         regret.invert_yaxis()
         regret.set_xlabel("regret, points\n(dashed: a random pick)")
         tau.set_xlim(-1.05, 1.05)
-        tau.set_xlabel("Kendall's tau\n(dotted: noise ceiling)")
+        dotted = "; dotted: a perfect predictor" if has_ceiling else ""
+        tau.set_xlabel(f"Kendall's tau\n(dashed: 0{dotted})")
     return figure
 
 

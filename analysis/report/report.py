@@ -27,6 +27,7 @@ from analysis.report.figures_study import (
     frontier_facts,
     ranking_facts,
 )
+from analysis.report.sentences import count_seeds
 from analysis.report.tables import flat, table_rows, to_csv
 from search.store.store import Store
 
@@ -115,8 +116,8 @@ def pictures(facts: StudyFacts) -> Iterator[Picture]:
 def _comparison_pictures(comparison: Comparison) -> Iterator[Picture]:
     yield Picture(
         name="frontier",
-        caption="Every trained network on the seeds that measure; the frontier was selected on "
-        "other seeds.",
+        caption=f"Every trained network on {count_seeds(len(comparison.seeds_b))} that measure; "
+        f"{_selected(comparison)}. The best was selected, too, so that others can lie above it.",
         figure=draw_frontier(frontier_facts(comparison)),
     )
     yield Picture(
@@ -129,12 +130,19 @@ def _comparison_pictures(comparison: Comparison) -> Iterator[Picture]:
     )
 
 
+def _selected(comparison: Comparison) -> str:
+    if set(comparison.seeds_a) & set(comparison.seeds_b):
+        return "the frontier was selected on the same one, by validation accuracy"
+    return "the frontier was selected on other seeds"
+
+
 def _course_pictures(facts: StudyFacts, comparison: Comparison) -> Iterator[Picture]:
     if facts.replays:
         yield Picture(
             name="replay",
             caption=f"{facts.replays[0].runs} simulated searches each, on the stored results: "
-            "median and quartiles.",
+            "median and quartiles. The best so far is chosen by validation accuracy: its regret "
+            "can rise.",
             figure=draw_replays(facts.replays, pick_regret=comparison.primary.regret.value),
         )
     if facts.curves:

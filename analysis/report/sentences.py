@@ -1,7 +1,8 @@
 """The words of a report: the answer in two sentences, what it cost, and the checklist."""
 
 from analysis.judge.agreement import Interval
-from analysis.judge.comparison import Comparison, Judged, Network
+from analysis.judge.comparison import Comparison
+from analysis.judge.judged import Judged, Network
 from analysis.report.facts import StudyFacts
 from stacnet.data.shifted import blind_ceiling
 from stacnet.protocol import Digits, ScaleSignal, ShiftedLayouts
@@ -32,6 +33,8 @@ def summary(comparison: Comparison) -> tuple[str, ...]:
     """What a comparison says: the answer, where the pick lies, what it cost, what is missing."""
     return (
         *answer(comparison),
+        certainty_sentence(comparison.primary),
+        ranking_sentence(comparison.primary),
         place_sentence(comparison.primary, comparison.trained),
         cost_sentence(comparison),
         *comparison.missing,
@@ -44,8 +47,8 @@ def answer(comparison: Comparison) -> tuple[str, str]:
     first = (
         f"Rule {comparison.primary_rule}, fixed before the search, picks scales "
         f"{scales_text(pick.network)}, which reach {percent(pick.network.accuracy.value)} "
-        f"{comparison.metric}; the best that the search found with seeds "
-        f"{_numbers(comparison.seeds_a)} ({scales_text(best)}) reaches "
+        f"{comparison.metric}; the best that the search found with "
+        f"{_seeds(comparison.seeds_a)} ({scales_text(best)}) reaches "
         f"{percent(best.accuracy.value)}, so the regret is {points(pick.regret)}."
     )
     if pick.network.accuracy.value != pick.network.accuracy.value:
@@ -72,6 +75,33 @@ def _second(comparison: Comparison) -> str:
     return f"{copied}, so this result alone does not speak for the trained map; {_lower(verdict)}"
 
 
+def certainty_sentence(judged: Judged) -> str:
+    """How often the rule would pick the same network."""
+    if judged.pick_probability is None:
+        return "How sure the rule is of its pick was not computed (stac classrepsim does)."
+    return (
+        f"With other probe images and vanilla networks the rule picks the same network in "
+        f"{100 * judged.pick_probability:.0f} % of draws."
+    )
+
+
+def ranking_sentence(judged: Judged) -> str:
+    """Whether the scores rank networks, and what tau would have shown it."""
+    if judged.tau.value != judged.tau.value:
+        return "Its scores cannot be compared with the networks' ranks."
+    tau = f"tau {judged.tau.value:.2f}, p {judged.ranking_p:.3f}".replace("-", "\N{MINUS SIGN}")
+    needed = f"random maps alone reach {judged.tau_needed:.2f} in 2.5 % of cases here"
+    match judged.verdict.ranking:
+        case "predicts":
+            return f"Its scores rank the networks ({tau}; {needed})."
+        case "misleads":
+            return f"Its scores rank the networks the wrong way round ({tau}; {needed})."
+        case "not told apart from a random map":
+            return f"Its scores are not told apart from a random map ({tau}; {needed})."
+        case _:
+            return f"Whether its scores rank networks is undecided ({tau}; {needed})."
+
+
 def place_sentence(judged: Judged, trained: int) -> str:
     """Regret, percentile and trials-to-match in a sentence."""
     if not judged.regret.n:
@@ -81,7 +111,26 @@ def place_sentence(judged: Judged, trained: int) -> str:
         f"The pick's regret is {points(judged.regret)}; it is at least as good as "
         f"{judged.percentile.value:.0f} % of the {trained} trained networks, and a random search "
         f"would need {match:.1f} trials on average to find something as good."
+        f"{_bound(judged)}{_ties(judged)}"
     )
+
+
+def _bound(judged: Judged) -> str:
+    if judged.regret_bound != judged.regret_bound:
+        return ""
+    return (
+        " The best found need not be the best: some network may be up to "
+        f"{100 * judged.regret_bound:.1f} points above the pick (95 %)."
+    )
+
+
+def _ties(judged: Judged) -> str:
+    if judged.tied_picks < 2:
+        return ""
+    return (
+        f" {judged.tied_picks} networks share its highest score; the cheapest is its pick, and "
+        f"their mean regret is {100 * judged.regret_over_ties:.1f} points."
+    ).replace("-", "\N{MINUS SIGN}")
 
 
 def cost_sentence(comparison: Comparison) -> str:
@@ -152,8 +201,8 @@ def study_sentence(facts: StudyFacts) -> str:
         return text
     return (
         f"{text} {comparison.trained} of {comparison.networks} distinct networks are trained. "
-        f"The best is selected with seeds {_numbers(comparison.seeds_a)} and measured with seeds "
-        f"{_numbers(comparison.seeds_b)}; stac status takes the mean over all of them, and "
+        f"The best is selected with {_seeds(comparison.seeds_a)} and measured with "
+        f"{_seeds(comparison.seeds_b)}; stac status takes the mean over all of them, and "
         f"may name another network."
     )
 
@@ -163,8 +212,11 @@ def ceiling_sentence(comparison: Comparison) -> str:
     ceiling = comparison.noise_ceiling.value
     if ceiling != ceiling:
         return "With one seed there is no noise ceiling."
-    return f"Between two halves of the seeds, networks rank alike with a tau of {ceiling:.2f}."
+    return (
+        f"A perfect predictor would reach a tau of {ceiling:.2f} here, as far as two halves of the "
+        "seeds rank networks alike."
+    )
 
 
-def _numbers(values: tuple[int, ...]) -> str:
-    return ", ".join(map(str, values))
+def _seeds(values: tuple[int, ...]) -> str:
+    return f"seed{'' if len(values) == 1 else 's'} {', '.join(map(str, values))}"

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.judge.comparison import Comparison, Judged
+from analysis.judge.comparison import Comparison
+from analysis.judge.judged import Judged
 from analysis.report.sentences import percent, scales_text
 
 
@@ -50,16 +51,15 @@ def _row(judged: Judged, *, is_primary: bool) -> Row:
         _number(judged.cost_s),
     )
     values = [Value(text=judged.name, is_number=False)]
-    values += [Value(text=scales_text(judged.network), is_number=False)]
+    equals = f" (one of {judged.tied_picks} equal)" if judged.tied_picks > 1 else ""
+    values += [Value(text=scales_text(judged.network) + equals, is_number=False)]
     values += [Value(text=text, is_number=True) for text in numbers]
     values += [Value(text=word, is_number=False) for word in (verdict.ranking, verdict.choice)]
     return Row(is_primary=is_primary, values=tuple(values))
 
 
 def _p(judged: Judged, *, is_primary: bool) -> float:
-    if not is_primary:
-        return judged.tau_p_holm
-    return max((p for p in (judged.tau_p, judged.tau_p_random_map) if p == p), default=float("nan"))
+    return judged.ranking_p if is_primary else judged.tau_p_holm
 
 
 def _number(value: float, *, digits: int = 1) -> str:

@@ -6,6 +6,7 @@ are alike: they are drawn together where the test images are drawn anew.
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from search.errors import StoreError
 from search.store.sealed import DAMAGE, seal_table, unseal_table
@@ -53,3 +54,16 @@ def read_test_images(storage: Storage) -> pa.Table:
     if table["label"].null_count or table["group"].null_count not in (0, len(table)):
         raise StoreError(f"{source}: label must be there in each row, group in all or none")
     return table
+
+
+def image_groups(storage: Storage) -> NDArray[np.int64] | None:
+    """The group of each test image: (I,); None where the study does not say.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    try:
+        groups = read_test_images(storage)["group"]
+    except FileNotFoundError:
+        return None
+    return None if groups.null_count else groups.to_numpy().astype(np.int64)

@@ -15,6 +15,7 @@ from stac.cli.study_commands import (
     Export,
     Extend,
     Finalists,
+    Plan,
     Repair,
     Resume,
     Search,
@@ -155,6 +156,7 @@ class Inspect:
 COMMANDS: dict[type, str] = {
     Demo: "analysis:demo",
     Studies: "studies:run",
+    Plan: "plan:run",
     Search: "study:search",
     Resume: "study:resume",
     Extend: "study:extend",

@@ -17,6 +17,18 @@ class Studies:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a study could show: the tau and the difference that its networks and seeds resolve."""
+
+    study: Annotated[Positional[str], arg(name="STUDY", metavar="STUDY")]
+    """name or file.py:function"""
+    override: Overrides = ()
+    """fields of the study, such as margin=0.005; may be repeated"""
+    json: bool = False
+    """print JSON"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """Where and how long a command trains."""
 

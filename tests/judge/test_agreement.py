@@ -143,6 +143,13 @@ def test_overlap_counts_the_shared_part_of_both_top_lists():
     assert top_overlap(np.array([3.0, 2, 1, 0]), np.array([3.0, 0, 2, 1]), k=2) == 0.5
 
 
+def test_overlap_is_averaged_over_equal_scores_whatever_their_order():
+    accuracy = np.arange(4.0)
+    assert top_overlap(np.array([1.0, 1, 1, 1]), accuracy, k=1) == 0.25
+    assert top_overlap(np.array([0.0, 1, 1, 1]), accuracy, k=2) == pytest.approx(2 / 3)
+    assert top_overlap(accuracy, np.zeros(4), k=2) == 0.5
+
+
 def test_tau_within_bins_forgets_what_cost_alone_explains():
     rng = np.random.default_rng(0)
     cost = np.repeat(np.arange(4.0), 50)
@@ -159,6 +166,18 @@ def test_the_noise_ceiling_is_one_without_noise_and_falls_with_it():
     noisy = noise_ceiling(truth + rng.normal(0, 0.5, (100, 6))).value
     assert 0 < noisy < 0.6
     assert np.isnan(noise_ceiling(truth).value)
+    unrelated = np.column_stack([truth, -truth])
+    assert noise_ceiling(unrelated).value == 0
+
+
+def test_the_noise_ceiling_is_what_a_perfect_predictor_reaches_on_half_of_the_seeds():
+    rng = np.random.default_rng(0)
+    for noise in (0.3, 1.0, 2.0):
+        truth = rng.normal(0, 1, 300)
+        studies = [truth[:, None] + rng.normal(0, noise, (300, 6)) for _ in range(30)]
+        reached = np.mean([tau(truth, study[:, :3].mean(1)) for study in studies])
+        said = np.mean([noise_ceiling(study).value for study in studies])
+        assert said == pytest.approx(reached, abs=0.02)
 
 
 def test_the_paired_deviation_is_that_of_differences_whatever_the_seeds_share():

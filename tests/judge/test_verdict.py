@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from analysis.judge.agreement import Interval, equivalence_p, mean_interval, paired_sd, tau, tau_p
-from analysis.judge.verdict import Evidence, verdict
+from analysis.judge.agreement import Interval, paired_sd, tau, tau_p
+from analysis.judge.errors import measured
+from analysis.judge.verdict import RANDOM, Evidence, verdict
 
 NAN = float("nan")
 
@@ -16,14 +17,17 @@ def judged(score, truth, rng, *, sd: float = 0.002, seeds: int = 20):
     select = truth + rng.normal(0, sd / 5**0.5, len(truth))
     measure = truth[:, None] + rng.normal(0, sd, (len(truth), seeds))
     pick, best = int(np.argmax(score)), int(np.argmax(select))
-    loss = measure[best] - measure[pick]
+    loss = measured(measure[best] - measure[pick])
     mean = measure.mean(1)
     found = verdict(
         Evidence(
             tau=tau(score, mean),
             ranking_p=tau_p(score, mean),
-            regret=mean_interval(loss),
-            equivalence_p=equivalence_p(loss, margin=0.003),
+            regret=loss.interval,
+            equivalence_p=loss.equivalence_p(0.003),
+            within_p=loss.above_p(0.003),
+            loss_p=loss.below_p(0.0),
+            images_width=0.0,
             sd=paired_sd(measure),
             margin=0.003,
             num_seeds=seeds + 5,
@@ -39,7 +43,7 @@ def check_verdicts(draws: int) -> None:
         truth = 0.6 + 0.01 * rng.standard_normal(64)
         for kind, score, ranking in (
             ("perfect", truth, "predicts"),
-            ("useless", rng.standard_normal(64), "no better than chance"),
+            ("useless", rng.standard_normal(64), RANDOM),
             ("anti", -truth, "misleads"),
         ):
             found, regret = judged(score, truth, rng)
@@ -67,6 +71,9 @@ def test_too_few_seeds_get_no_verdict_but_the_number_that_is_needed(num_seeds):
             ranking_p=1e-9,
             regret=Interval(0.0, NAN, NAN, 1),
             equivalence_p=NAN,
+            within_p=NAN,
+            loss_p=NAN,
+            images_width=0.0,
             sd=0.002 if num_seeds == 2 else NAN,
             margin=0.003,
             num_seeds=num_seeds,
@@ -90,6 +97,9 @@ def test_every_pair_of_outcomes_has_its_word():
                 ranking_p=p,
                 regret=Interval(0.01, 0.005, 0.015, 5),
                 equivalence_p=0.9,
+                within_p=0.9,
+                loss_p=0.001,
+                images_width=0.0,
                 sd=0.002,
                 margin=0.003,
                 num_seeds=10,
@@ -98,7 +108,7 @@ def test_every_pair_of_outcomes_has_its_word():
         words.append((found.ranking, found.choice))
     assert words == [
         ("predicts", "worse"),
-        ("no better than chance", "worse"),
+        (RANDOM, "worse"),
         ("misleads", "worse"),
-        ("no better than chance", "worse"),
+        (RANDOM, "worse"),
     ]

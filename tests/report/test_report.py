@@ -13,6 +13,7 @@ import torch
 from planted import planted_store, small_study
 
 from analysis.judge.agreement import Interval
+from analysis.judge.compare import compare
 from analysis.predict.predict import predict, vanilla_networks
 from analysis.predict.rules import MEANING, RULES
 from analysis.report.checklist import checklist
@@ -21,7 +22,13 @@ from analysis.report.figures import to_bytes
 from analysis.report.figures_map import map_facts
 from analysis.report.figures_study import cost_facts, frontier_facts, ranking_facts
 from analysis.report.report import Part, render, report
-from analysis.report.sentences import answer, data_sentence, points, seconds
+from analysis.report.sentences import (
+    answer,
+    data_sentence,
+    points,
+    ranking_sentence,
+    seconds,
+)
 from analysis.report.tables import table_rows
 from search.store.store import Store
 from stacnet.protocol import Digits
@@ -194,7 +201,7 @@ def test_the_ranking_figure_orders_by_regret(facts):
 def test_the_cost_figure_holds_both_sides(facts):
     shown = cost_facts(facts.comparison)
     assert shown.seconds["search, 144 trainings"] == pytest.approx(1440)
-    assert shown.seconds["vanilla trainings of the map"] == pytest.approx(40)
+    assert shown.seconds["vanilla trainings of the map"] == pytest.approx(20)  # seeds A
     assert list(shown.seconds.values()) == sorted(shown.seconds.values(), reverse=True)
 
 
@@ -230,6 +237,27 @@ def test_digits_are_said_to_be_too_small_to_rank_anything(facts):
     protocol = replace(facts.study.protocol, data=Digits())
     on_digits = replace(facts, study=replace(facts.study, protocol=protocol))
     assert "too small to rank anything" in data_sentence(on_digits)
+
+
+def test_a_report_of_one_seed_does_not_speak_of_others(facts, store, tmp_path):
+    one = planted_store(str(tmp_path), small_study(seeds=(0,)))
+    one.storage.write("picks.json", store.storage.read("picks.json"))
+    alone = replace(facts, comparison=compare(one), replays=(), curves=())
+    page = render([Part.of(alone)])
+    assert "selected on the same one" in page
+    assert "selected on other seeds" not in page
+    assert "with seed 0" in page
+    assert "With one seed there is no noise ceiling." in page
+    assert "dotted" not in page
+    assert "dotted: a perfect predictor" in render([Part.of(facts)])
+
+
+def test_ranks_are_said_to_be_told_apart_or_not_with_the_tau_that_is_needed(facts):
+    primary = facts.comparison.primary
+    text = ranking_sentence(replace(primary, tau_needed=0.6))
+    assert "random maps alone reach 0.60" in text
+    lost = replace(primary, tau=Interval(float("nan"), float("nan"), float("nan"), 0))
+    assert "cannot be compared" in ranking_sentence(lost)
 
 
 def test_numbers_are_written_for_people():

@@ -1,0 +1,192 @@
+"""What a map that knows nothing reaches: random maps, and a predictor's own values dealt anew.
+
+Shapes: N networks, T stages, M draws, P pairs of networks, F factors of the space.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.study.networks import Networks
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+DRAWS = 2000  # the smallest p is 1 in 2001: small enough to survive Holm over 40 predictors
+MOST_PAIRS = 5_000  # of networks; more are a seeded sample, the same for a tau and for its null
+MOST_POINTS = 20_000  # of a space whose settings are dealt: each has to be described
+MOST_RANKED = 2000  # networks that are ranked
+CHUNK = 100  # deals between two looks at whether more are needed
+ENOUGH = (
+    25  # deals as good as the predictor: then its p is known well enough (Besag & Clifford 1991)
+)
+
+
+def settled_taus(score_NM: Floats, accuracy_N: Floats, *, seed: int = 0) -> Floats:
+    """Kendall's tau-b of each column of scores with accuracy: (M,); NaN where one is constant.
+
+    Over all pairs of networks, or over a sample of `MOST_PAIRS`. A NaN of a score takes its pairs
+    out of its own tau.
+    """
+    first_P, second_P = _pairs(len(accuracy_N), seed=seed)
+    truth_P = np.sign(accuracy_N[first_P] - accuracy_N[second_P]).astype(np.float32)
+    rank_NM, has_gaps = score_NM.astype(np.float32), bool(np.isnan(score_NM).any())
+    agree_M, told_M = np.zeros(score_NM.shape[1]), np.zeros(score_NM.shape[1])
+    blocks = 1 + score_NM.shape[1] * len(truth_P) // 10**6  # bounds memory
+    for at in np.array_split(np.arange(len(truth_P)), blocks):
+        sign_PM = rank_NM[first_P[at]]
+        sign_PM -= rank_NM[second_P[at]]
+        np.sign(sign_PM, out=sign_PM)
+        if has_gaps:
+            np.nan_to_num(sign_PM, copy=False)
+        agree_M += truth_P[at] @ sign_PM
+        told_M += np.count_nonzero(sign_PM, axis=0)
+    scale_M = np.sqrt(told_M * np.abs(truth_P).sum())
+    return np.divide(agree_M, scale_M, out=np.full(len(scale_M), np.nan), where=scale_M > 0)
+
+
+def _pairs(num_networks: int, *, seed: int) -> tuple[Ints, Ints]:
+    first_P, second_P = np.triu_indices(num_networks, 1)
+    if len(first_P) > MOST_PAIRS:
+        kept = np.random.default_rng(seed).choice(len(first_P), MOST_PAIRS, replace=False)
+        first_P, second_P = first_P[kept], second_P[kept]
+    return first_P, second_P
+
+
+def random_maps(cells_NT: Ints, *, draws: int, rng: np.random.Generator) -> Floats:
+    """Scores of random additive maps, a normal value for each scale of each stage: (N, M)."""
+    total_NM = np.zeros((len(cells_NT), draws))
+    for column in cells_NT.T:
+        scales, code_N = np.unique(column, return_inverse=True)
+        total_NM += rng.standard_normal((len(scales), draws))[code_N]
+    return total_NM
+
+
+def detectable_tau(cells_NT: Ints, *, level: float, truths: int = 50, seed: int = 0) -> float:
+    """The tau below which no map of this space is told apart from a random one, at any seeds.
+
+    The quantile of |tau| between random maps and random additive truths; known before a search.
+    NaN for fewer than two networks that differ.
+
+    Args:
+        level: of the two-sided test.
+    """
+    rng = np.random.default_rng(seed)
+    cells_NT = cells_NT[rng.permutation(len(cells_NT))[:MOST_RANKED]]
+    found = [
+        settled_taus(
+            random_maps(cells_NT, draws=CHUNK, rng=rng),
+            random_maps(cells_NT, draws=1, rng=rng)[:, 0],
+        )
+        for _ in range(truths)
+    ]
+    taus = np.abs(np.concatenate(found))
+    return float(np.quantile(taus[np.isfinite(taus)], 1 - level)) if len(cells_NT) > 1 else np.nan
+
+
+def share_at_least(null_M: Floats, value: float) -> float:
+    """p: the share of draws at least as far from 0 as `value`, itself among them; NaN for none."""
+    null_M = np.abs(null_M[np.isfinite(null_M)])
+    if np.isnan(value) or not len(null_M):
+        return float("nan")
+    return float((1 + (null_M >= abs(value) - 1e-6).sum()) / (1 + len(null_M)))
+
+
+@dataclass(frozen=True, eq=False)
+class Nulls:
+    """What knows nothing, on the networks of one study.
+
+    Args:
+        cells_NT: scale per stage, 0 for none.
+        accuracy_N: what they reached; NaN where not trained.
+        among: the same networks in their space; without it nothing is dealt.
+    """
+
+    cells_NT: Ints
+    accuracy_N: Floats
+    among: Networks | None = None
+    seed: int = 0
+
+    @cached_property
+    def rows(self) -> Ints:
+        """The trained networks, or a sample of them."""
+        trained = np.flatnonzero(np.isfinite(self.accuracy_N))
+        return np.random.default_rng(self.seed).permutation(trained)[:MOST_RANKED]
+
+    @cached_property
+    def random_maps_M(self) -> Floats:
+        """|tau| of random maps; empty if there is nothing to rank."""
+        rng = np.random.default_rng(self.seed)
+        if len(self.rows) < 2:
+            return np.zeros(0)
+        score_NM = random_maps(self.cells_NT[self.rows], draws=DRAWS, rng=rng)
+        found_M = np.abs(self._taus(score_NM))
+        return found_M[np.isfinite(found_M)]
+
+    def random_map_p(self, score_N: Floats) -> float:
+        """Two-sided p of a predictor's tau among random maps."""
+        return share_at_least(self.random_maps_M, self._tau(score_N))
+
+    def dealt_p(self, score_N: Floats) -> float:
+        """Two-sided p among the predictor's own values, dealt anew within each stage.
+
+        A predictor that depends on one stage alone has few values, and few ways to deal them: it
+        cannot do better than one of them. A setting that a space has besides (kernel, kind, ...)
+        is dealt, too. NaN for a space of more than `MOST_POINTS`.
+        """
+        value, found = self._tau(score_N), np.zeros(0)
+        if np.isnan(value) or not len(self.dealt_rows_MN):
+            return float("nan")
+        padded_N = np.append(_ranks(score_N), np.nan)  # -1: the space has no such network
+        for dealt_MN in np.array_split(self.dealt_rows_MN, DRAWS // CHUNK):
+            found = np.append(found, self._taus(padded_N[dealt_MN].T))
+            if (np.abs(found) >= abs(value) - 1e-6).sum() >= ENOUGH:
+                break
+        return share_at_least(found, value)
+
+    @cached_property
+    def dealt_rows_MN(self) -> NDArray[np.int32]:
+        """For each deal, whose score each ranked network gets: (M, N), -1 for nobody's."""
+        among, rng = self.among, np.random.default_rng(self.seed + 1)
+        if among is None or among.space.size() > MOST_POINTS or len(self.rows) < 2:
+            return np.zeros((0, len(self.rows)), np.int32)
+        space, row_of_point = among.space, _row_of_point(among)
+        digits_NF = np.array([space.digits(among.points[row]) for row in self.rows])
+        point_MN = np.zeros((DRAWS, len(self.rows)), np.int64)
+        for digit_N, factor in zip(digits_NF.T, space.factors, strict=True):
+            choices = np.arange(len(factor.choices))
+            dealt = rng.permuted(np.tile(choices, (DRAWS, 1)), axis=1)
+            point_MN = point_MN * len(choices) + dealt[:, digit_N]
+        return row_of_point[point_MN]
+
+    def needed(self, level: float) -> float:
+        """The |tau| that random maps exceed with this probability; NaN if there are none."""
+        null_M = self.random_maps_M
+        return float(np.quantile(null_M, 1 - level)) if len(null_M) else float("nan")
+
+    def _taus(self, score_NM: Floats) -> Floats:
+        return settled_taus(score_NM, self.accuracy_N[self.rows], seed=self.seed)
+
+    def _tau(self, score_N: Floats) -> float:
+        if len(self.rows) < 2:
+            return float("nan")
+        return float(self._taus(_ranks(score_N)[self.rows, None])[0])
+
+
+def _ranks(score_N: Floats) -> Floats:
+    """Scores as ranks, which single precision holds; NaN stays."""
+    known_N = np.isfinite(score_N)
+    rank_N = np.full(len(score_N), np.nan)
+    rank_N[known_N] = np.unique(score_N[known_N], return_inverse=True)[1]
+    return rank_N
+
+
+def _row_of_point(among: Networks) -> NDArray[np.int32]:
+    """The network at each point of the space; -1 where its bounds leave it out."""
+    space = among.space
+    row_of_point = np.full(space.size(), -1, np.int32)
+    row_of_point[list(among.points)] = np.arange(len(among))
+    for point in np.flatnonzero(row_of_point < 0):
+        row_of_point[point] = among.row.get(space.spec(int(point)).network_id, -1)
+    return row_of_point

@@ -1,0 +1,48 @@
+"""What a study could show, said before it runs."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from planted import small_study
+
+from analysis.judge.agreement import seeds_needed
+from analysis.judge.plan import power_of, power_sentences, resolved_difference
+from search.study.networks import networks
+from search.study.study import Sampled
+from stac.cli.main import main
+
+
+def test_the_difference_that_seeds_resolve_is_the_one_that_needs_these_seeds():
+    for seeds in (2, 4, 6, 20):
+        delta = resolved_difference(seeds)
+        assert seeds_needed(1.0, 1.001 * delta) == seeds
+        assert seeds_needed(1.0, 0.99 * delta) == seeds + 1
+    assert np.isnan(resolved_difference(1))
+
+
+def test_a_plan_counts_seeds_and_names_the_tau_it_needs():
+    study = small_study(seeds=(0, 1, 2, 3, 4, 5))
+    power = power_of(study, networks(study.space))
+    assert (power.networks, power.trainings, power.seeds_a, power.seeds_b) == (36, 216, 3, 3)
+    assert 0.5 < power.tau < 0.7
+    assert f"|tau| > {power.tau:.2f}" in power_sentences(power)[1]
+    assert "told apart at 3.3 standard deviations" in power_sentences(power)[2]
+
+
+def test_one_network_or_few_seeds_have_nothing_to_show():
+    study = replace(small_study(seeds=(0,)), strategy=Sampled(trials=1))
+    sentences = power_sentences(power_of(study, networks(study.space)))
+    assert "there is nothing to rank" in sentences[1]
+    assert "no verdict" in sentences[2]
+
+
+def test_the_command_prints_sentences_or_numbers(capsys):
+    for words in ((), ("--json",)):
+        with pytest.raises(SystemExit) as stop:
+            main(["plan", "digits", *words])
+        assert stop.value.code == 0
+    *sentences, numbers = capsys.readouterr().out.splitlines()
+    assert "27 networks, 27 trainings" in sentences[0]
+    assert json.loads(numbers)["tau"] == pytest.approx(0.62, abs=0.02)
