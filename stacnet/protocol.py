@@ -167,8 +167,7 @@ class Prepared:
         name: folder of the cache below `$STACNET_DATA` (default `~/.cache/stacnet`).
         checksum: of the cache; empty until a search begins, which fills in that of the cache it
             finds, so that rows say what was learned. What is filled in must be what is found.
-        val_fraction: share of the training images split off for validation, stratified, seeded;
-            of their groups, each whole, where the images have groups.
+        val_fraction: share of the training images, or of whole groups, to validate on; stratified.
         seed: of that split.
     """
 
