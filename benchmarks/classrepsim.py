@@ -24,8 +24,8 @@ from analysis.look.responses import Sketch
 from analysis.look.similarity import neighbour_scores
 from stacnet.data.augment import Scaling
 from stacnet.data.images import load
+from stacnet.data_spec import ScaleSignal
 from stacnet.probe import probing
-from stacnet.protocol import ScaleSignal
 from stacnet.resnet import build, taps
 from stacnet.spec import resnet
 

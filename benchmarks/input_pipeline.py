@@ -21,7 +21,8 @@ from torchvision.transforms import v2
 from stacnet.data.augment import Scaling, augment
 from stacnet.data.feed import Feed
 from stacnet.data.images import whole
-from stacnet.protocol import Protocol, ScaleSignal
+from stacnet.data_spec import ScaleSignal
+from stacnet.protocol import Protocol
 
 BATCH = 128
 MEAN, STD = (122.0, 116.0, 103.0), (69.0, 66.0, 71.0)

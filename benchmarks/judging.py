@@ -31,7 +31,8 @@ from search.store.schema import EPOCHS
 from search.study.networks import Networks, networks
 from search.study.space import Space
 from search.study.study import Study
-from stacnet.protocol import Digits, Protocol
+from stacnet.data_spec import Digits
+from stacnet.protocol import Protocol
 from stacnet.spec import resnet
 
 Floats = NDArray[np.float64]

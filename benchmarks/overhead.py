@@ -57,7 +57,8 @@ def _study(trials: int, *, new_networks: bool) -> Any:
     """One network with many seeds, or that many networks (729 at most) sampled at random."""
     from search.study.space import Scale, Space
     from search.study.study import Exhaustive, Finalists, Sampled, Study
-    from stacnet.protocol import Protocol, ScaleSignal
+    from stacnet.data_spec import ScaleSignal
+    from stacnet.protocol import Protocol
     from stacnet.spec import resnet
 
     choices: tuple[Scale, ...] = ("off", 1, 2, 3, 4, 5, 6, 7, "native") if new_networks else (1,)

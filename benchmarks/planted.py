@@ -14,7 +14,7 @@ from search.study.studies import sawtooth, shifted_layouts
 from search.study.study import Study
 from stacnet.data.images import load
 from stacnet.data.shifted import blind_ceiling
-from stacnet.protocol import ShiftedLayouts
+from stacnet.data_spec import ShiftedLayouts
 from stacnet.spec import AttentionSpec, NetworkSpec
 from stacnet.train import Trainer
 

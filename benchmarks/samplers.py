@@ -26,7 +26,8 @@ from search.study.networks import Networks
 from search.study.space import Scales, Space
 from search.study.study import Sampled, Study
 from search.study.training import Outcome, Training
-from stacnet.protocol import Protocol, ScaleSignal
+from stacnet.data_spec import ScaleSignal
+from stacnet.protocol import Protocol
 from stacnet.spec import resnet
 
 Value = Callable[[int], float]

@@ -28,7 +28,8 @@ from search.store.store import Store
 from search.study.space import Scale, Space
 from search.study.study import Finalists, Sampled, Study
 from search.study.training import Job, Training
-from stacnet.protocol import Protocol, ScaleSignal
+from stacnet.data_spec import ScaleSignal
+from stacnet.protocol import Protocol
 from stacnet.spec import resnet
 
 HERE = Path(__file__).parent

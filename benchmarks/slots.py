@@ -28,7 +28,8 @@ from search.store.past import past_of_run
 from search.store.store import Store
 from search.study.space import Scale, Space
 from search.study.study import Exhaustive, Finalists, Sampled, SamplerName, Study
-from stacnet.protocol import Protocol, ScaleSignal
+from stacnet.data_spec import ScaleSignal
+from stacnet.protocol import Protocol
 from stacnet.spec import resnet
 
 MEDIAN_S = 600.0

@@ -22,8 +22,9 @@ from stacnet.cost import cost
 from stacnet.data.augment import Scaling, augment
 from stacnet.data.feed import Feed
 from stacnet.data.images import whole
+from stacnet.data_spec import ScaleSignal
 from stacnet.learner import Learner
-from stacnet.protocol import Protocol, ScaleSignal
+from stacnet.protocol import Protocol
 from stacnet.resnet import build
 from stacnet.spec import NetworkSpec, resnet
 

@@ -14,8 +14,9 @@ from stacnet.attention_spec import AttentionSpec
 from stacnet.cost import cost
 from stacnet.data.images import load
 from stacnet.data.scalesignal import scale_blind_ceiling
+from stacnet.data_spec import ScaleSignal
 from stacnet.match import matched
-from stacnet.protocol import Protocol, ScaleSignal
+from stacnet.protocol import Protocol
 from stacnet.spec import NetworkSpec, resnet
 from stacnet.train import Trainer
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from stac.result import Network, Result
     from stac.running import open, resume, search
     from stacnet.attention_spec import AttentionSpec
-    from stacnet.protocol import Digits, Prepared, Protocol, ScaleSignal, ShiftedLayouts
+    from stacnet.data_spec import Digits, Prepared, ScaleSignal, ShiftedLayouts
+    from stacnet.protocol import Protocol
     from stacnet.spec import NetworkSpec, resnet
 
 _HOME = {
@@ -49,7 +50,8 @@ _HOME = {
     "stac.result": ("Network", "Result"),
     "stac.running": ("open", "resume", "search"),
     "stacnet.attention_spec": ("AttentionSpec",),
-    "stacnet.protocol": ("Digits", "Prepared", "Protocol", "ScaleSignal", "ShiftedLayouts"),
+    "stacnet.data_spec": ("Digits", "Prepared", "ScaleSignal", "ShiftedLayouts"),
+    "stacnet.protocol": ("Protocol",),
     "stacnet.spec": ("NetworkSpec", "resnet"),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}

@@ -24,7 +24,7 @@ from dataclasses import replace
 from search.cluster.doctor import doctor
 from search.study.studies import digits
 from search.study.study import Resources
-from stacnet.protocol import Prepared
+from stacnet.data_spec import Prepared
 
 study = digits()
 if "faulty" in sys.argv:

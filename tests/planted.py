@@ -13,7 +13,8 @@ from search.study.space import Space
 from search.study.study import Study
 from search.study.training import id_of
 from stacnet.checkpoint import dumps
-from stacnet.protocol import Protocol, ScaleSignal
+from stacnet.data_spec import ScaleSignal
+from stacnet.protocol import Protocol
 from stacnet.resnet import build
 from stacnet.spec import resnet
 

@@ -18,7 +18,8 @@ from search.store.lease import read_beat
 from search.store.store import Store
 from search.study.space import Space
 from search.study.study import Exhaustive, Sampled, Study
-from stacnet.protocol import Protocol, ScaleSignal
+from stacnet.data_spec import ScaleSignal
+from stacnet.protocol import Protocol
 from stacnet.spec import resnet
 
 ROOT = Path(__file__).parent.parent

@@ -5,7 +5,7 @@ from analysis.judge.comparison import Comparison
 from analysis.judge.judged import Judged, Network
 from analysis.report.facts import StudyFacts
 from stacnet.data.shifted import blind_ceiling
-from stacnet.protocol import Digits, ScaleSignal, ShiftedLayouts
+from stacnet.data_spec import Digits, ScaleSignal, ShiftedLayouts
 
 
 def scales_text(network: Network) -> str:

@@ -9,7 +9,7 @@ from search.store.store import Store
 from search.study.study import Study, first_difference
 from stacnet.data.cache import verify
 from stacnet.data.images import data_folder
-from stacnet.protocol import DataSpec, Prepared
+from stacnet.data_spec import DataSpec, Prepared
 
 
 def doctor(study: Study | None, out: str | None, address: str | None) -> list[Finding]:

@@ -15,7 +15,7 @@ from search.store.rows import code_commit
 from search.store.storage import Storage
 from search.study.study import Study
 from stacnet.data.images import load
-from stacnet.protocol import DataSpec, Prepared
+from stacnet.data_spec import DataSpec, Prepared
 
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "pyarrow", "numpy", "stacnet")
 ANSWER_S = 120.0  # a node's first answer includes importing torch

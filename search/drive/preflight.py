@@ -16,8 +16,8 @@ from search.study.networks import check_bounds
 from search.study.study import Resources, Study
 from stacnet.data.cache import open_cache
 from stacnet.data.images import data_folder, load
+from stacnet.data_spec import Prepared
 from stacnet.fit import check_fit
-from stacnet.protocol import Prepared
 
 Node = Mapping[str, float]  # resource -> how much of it
 BOOTSTRAP = "~/ray_bootstrap_config.yaml"  # what `ray up` leaves on the head it starts

@@ -10,7 +10,8 @@ from typing import Any
 from search.study.space import Scale, Space
 from search.study.study import Exhaustive, Finalists, Sampled, Study, study_from_json
 from search.study.study_file import study_from_file
-from stacnet.protocol import Digits, Prepared, Protocol, ScaleSignal, ShiftedLayouts
+from stacnet.data_spec import Digits, Prepared, ScaleSignal, ShiftedLayouts
+from stacnet.protocol import Protocol
 from stacnet.spec import NetworkSpec, resnet
 
 # Seconds of one core that a training of the named studies takes: measured on one core of an AMD

@@ -6,7 +6,7 @@ from typing import Any
 from search.study.space import Scale, Scales, Space
 from stac.cli.flags import NetworkFlags
 from stacnet.attention_spec import LIVE_FIELDS, OPTIONS, Placement
-from stacnet.protocol import DataSpec, Digits, Prepared, ScaleSignal, ShiftedLayouts
+from stacnet.data_spec import DataSpec, Digits, Prepared, ScaleSignal, ShiftedLayouts
 from stacnet.spec import NetworkSpec, resnet
 
 SHAPE_FLAGS = ("input_size", "in_channels", "classes")

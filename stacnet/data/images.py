@@ -16,7 +16,7 @@ from stacnet.data import digits, scalesignal, shifted
 from stacnet.data.cache import cache_folder, open_cache
 from stacnet.data.draws import SPLITS
 from stacnet.data.statistics import add_histogram, histogram_statistics
-from stacnet.protocol import DataSpec, Digits, Prepared, ScaleSignal, ShiftedLayouts
+from stacnet.data_spec import DataSpec, Digits, Prepared, ScaleSignal, ShiftedLayouts
 
 CHUNK = 4096  # images read at a time
 

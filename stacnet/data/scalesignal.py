@@ -11,7 +11,7 @@ Shapes: N images, C classes, g cells per side, S pixels per side.
 import numpy as np
 
 from stacnet.data.draws import Split, uniform
-from stacnet.protocol import ScaleSignal
+from stacnet.data_spec import ScaleSignal
 
 NUM_ANCHORS = 2
 LEVELS_PER_UNIT = 48.0  # grey levels of amplitude 1 around mid-grey: 2.6 units until saturation

@@ -29,7 +29,7 @@ import numpy as np
 
 from stacnet.data.draws import Split, uniform
 from stacnet.data.scalesignal import BALANCED_BLOCKS, LEVELS_PER_UNIT, NUM_ANCHORS
-from stacnet.protocol import DOT_GRID, ShiftedLayouts
+from stacnet.data_spec import DOT_GRID, ShiftedLayouts
 
 DOT_FLIP = 0.1  # probability that a dot shows the other sign
 DOT_LEVELS = LEVELS_PER_UNIT  # brightness of a dot against its surroundings

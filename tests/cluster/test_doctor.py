@@ -13,7 +13,7 @@ from search.cluster.doctor import Finding, doctor
 from search.drive.ray_session import ray_session
 from search.store.store import Store
 from search.study.study import Resources
-from stacnet.protocol import Prepared
+from stacnet.data_spec import Prepared
 
 
 @pytest.fixture(scope="module", autouse=True)

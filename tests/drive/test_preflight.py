@@ -18,7 +18,7 @@ from search.store.store import Store
 from search.study.study import Resources, Study
 from stac.cli.main import main
 from stacnet.data.prepare import open_source, prepare
-from stacnet.protocol import Prepared
+from stacnet.data_spec import Prepared
 
 UNFIT = {
     "classes": (

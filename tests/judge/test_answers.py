@@ -1,10 +1,7 @@
 """Right answers per test image, groups of images, and trainings that diverged."""
 
-import io
-
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from planted import epochs_table, graded_accuracy, small_study, trainings_table
 
@@ -16,8 +13,9 @@ from search.errors import StoreError
 from search.store.rows import study_and_space_id
 from search.store.schema import CELLS
 from search.store.store import Store
-from search.store.testset import FILE, image_groups
+from search.store.testset import FILE, image_groups, write_test_images
 from search.study.networks import networks
+from stacnet.data.images import ImageSet
 
 IMAGES = 500
 STUDY = small_study(seeds=(0, 1, 2, 3, 4, 5))
@@ -107,27 +105,20 @@ def test_groups_of_images_are_drawn_together(tmp_path):
     store = stored(str(tmp_path), answered())
     alone = compare(store).best.accuracy
     ids = np.arange(IMAGES)
-    table = pa.table({"image": ids[::-1], "label": ids % 8, "group": (ids // 50)[::-1]})
-    stream = io.BytesIO()
-    pq.write_table(table, stream)
-    store.storage.write(FILE, stream.getvalue())
+    images = ImageSet(np.zeros((IMAGES, 1, 1, 1), np.uint8), ids, ids % 8, ids // 50)
+    write_test_images(store.storage, images)
     found = compare(store)
     assert found.image_groups == 10
     assert found.best.accuracy.value == alone.value
     assert image_groups(store.storage) == pytest.approx(ids // 50)
 
 
-def test_an_image_without_a_group_is_one_of_its_own_and_a_bad_file_is_named(tmp_path):
+def test_without_groups_each_image_stands_alone_and_a_bad_file_is_named(tmp_path):
     storage = Store(str(tmp_path)).storage
     assert image_groups(storage) is None
-    columns = {"image": [0, 1, 2, 3], "label": [0, 0, 1, 1], "group": [7, None, 7, None]}
-    stream = io.BytesIO()
-    pq.write_table(pa.table(columns), stream)
-    storage.write(FILE, stream.getvalue())
-    groups_I = image_groups(storage)
-    assert groups_I is not None
-    assert len(set(groups_I)) == 3
-    assert groups_I[0] == groups_I[2]
+    four = np.zeros((4, 1, 1, 1), np.uint8)
+    write_test_images(storage, ImageSet(four, np.arange(4), np.zeros(4, np.int64)))
+    assert image_groups(storage) is None
     storage.write(FILE, b"no parquet")
     with pytest.raises(StoreError, match=FILE):
         image_groups(storage)

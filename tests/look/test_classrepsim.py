@@ -16,7 +16,8 @@ from analysis.predict.mapfile import map_from_parquet, map_to_parquet
 from analysis.predict.predict import places
 from analysis.predict.rules import Rule, stage_values
 from stacnet.data.images import load
-from stacnet.protocol import Protocol, ScaleSignal
+from stacnet.data_spec import ScaleSignal
+from stacnet.protocol import Protocol
 from stacnet.resnet import build
 from stacnet.spec import resnet
 from stacnet.train import Trainer

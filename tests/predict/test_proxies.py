@@ -16,7 +16,7 @@ from search.study.networks import networks
 from search.study.space import Space
 from stacnet.attention_spec import AttentionSpec
 from stacnet.data.images import load
-from stacnet.protocol import Digits
+from stacnet.data_spec import Digits
 from stacnet.resnet import build
 from stacnet.spec import resnet
 

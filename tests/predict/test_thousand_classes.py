@@ -10,7 +10,8 @@ from search.store.store import Store
 from search.study.space import Space
 from search.study.study import Sampled, Study
 from stac.cli.main import main
-from stacnet.protocol import Prepared, Protocol
+from stacnet.data_spec import Prepared
+from stacnet.protocol import Protocol
 from stacnet.spec import resnet
 
 COMMON = np.repeat([1, 5, 500, 998, 1000], 24)  # the labels that get a map

@@ -31,7 +31,7 @@ from analysis.report.sentences import (
 )
 from analysis.report.tables import table_rows
 from search.store.store import Store
-from stacnet.protocol import Digits
+from stacnet.data_spec import Digits
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,8 @@ from search.store.store import Store
 from search.study.networks import networks
 from search.study.space import Space
 from search.study.study import Objective, Study
-from stacnet.protocol import Protocol, ScaleSignal
+from stacnet.data_spec import ScaleSignal
+from stacnet.protocol import Protocol
 from stacnet.spec import resnet
 
 BEGAN = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)

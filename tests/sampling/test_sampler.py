@@ -15,7 +15,8 @@ from search.study.networks import Networks, networks
 from search.study.space import Space
 from search.study.study import Objective, Sampled, SamplerName, Study
 from search.study.training import Outcome, Training
-from stacnet.protocol import Protocol, ScaleSignal
+from stacnet.data_spec import ScaleSignal
+from stacnet.protocol import Protocol
 from stacnet.spec import resnet
 
 SAMPLERS = get_args(SamplerName)

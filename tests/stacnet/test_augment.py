@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stacnet.data.augment import Scaling, augment, erase, flip_crop, mix
-from stacnet.protocol import Protocol, ScaleSignal
+from stacnet.data_spec import ScaleSignal
+from stacnet.protocol import Protocol
 
 
 def images(num: int = 64, *, size: int = 12) -> torch.Tensor:

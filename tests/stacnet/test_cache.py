@@ -11,7 +11,7 @@ from stacnet.data import prepare as prepare_module
 from stacnet.data.cache import open_cache, verify
 from stacnet.data.images import load
 from stacnet.data.prepare import open_source, prepare
-from stacnet.protocol import Prepared
+from stacnet.data_spec import Prepared
 
 
 @pytest.fixture

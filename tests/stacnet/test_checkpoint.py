@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from stacnet.attention_spec import AttentionSpec
 from stacnet.checkpoint import CheckpointError, dumps, loads
 from stacnet.data.images import load
-from stacnet.protocol import EpochResult, Protocol, ScaleSignal
+from stacnet.data_spec import ScaleSignal
+from stacnet.protocol import EpochResult, Protocol
 from stacnet.spec import resnet
 from stacnet.train import Trainer
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stacnet.data.feed import Feed
 from stacnet.data.images import load, pixel_statistics, split_off, whole
-from stacnet.protocol import Digits, ScaleSignal
+from stacnet.data_spec import Digits, ScaleSignal
 
 
 def numbered(num: int, *, classes: int = 3):

@@ -17,7 +17,7 @@ from stacnet.data.font_origin import Origin, licences, origins
 from stacnet.data.glyphs import render
 from stacnet.data.images import load
 from stacnet.data.prepare import open_source, prepare
-from stacnet.protocol import Prepared
+from stacnet.data_spec import Prepared
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from stacnet.data.cache import open_cache, verify
 from stacnet.data.images import load, split_off, whole
 from stacnet.data.prepare import prepare
 from stacnet.data.source import Part, Source
-from stacnet.protocol import Prepared
+from stacnet.data_spec import Prepared
 
 CLASSES, GROUPS = 3, 10
 

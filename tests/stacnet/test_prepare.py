@@ -12,7 +12,8 @@ from stacnet.data.cache import open_cache
 from stacnet.data.images import load
 from stacnet.data.prepare import open_source, prepare
 from stacnet.data.summary import contact_sheet, summarise
-from stacnet.protocol import Prepared, Protocol
+from stacnet.data_spec import Prepared
+from stacnet.protocol import Protocol
 from stacnet.spec import resnet
 from stacnet.train import Trainer
 

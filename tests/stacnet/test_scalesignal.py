@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stacnet.data.scalesignal import codewords, generate, layout_grids, scale_blind_ceiling
-from stacnet.protocol import ScaleSignal
+from stacnet.data_spec import ScaleSignal
 
 specs = st.builds(
     ScaleSignal,

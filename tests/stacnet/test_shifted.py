@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from stacnet.data.images import load
 from stacnet.data.shifted import blind_ceiling, codewords, generate, orbits
-from stacnet.protocol import DOT_GRID, ORBITS, Protocol, ShiftedLayouts
+from stacnet.data_spec import DOT_GRID, ORBITS, ShiftedLayouts
+from stacnet.protocol import Protocol
 from stacnet.spec import AttentionSpec, resnet
 from stacnet.train import Trainer
 

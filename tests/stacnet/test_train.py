@@ -13,7 +13,8 @@ from stacnet.attention_spec import AttentionSpec
 from stacnet.data.augment import Batch
 from stacnet.data.images import load
 from stacnet.data.scalesignal import scale_blind_ceiling
-from stacnet.protocol import Digits, Protocol, ScaleSignal
+from stacnet.data_spec import Digits, ScaleSignal
+from stacnet.protocol import Protocol
 from stacnet.resnet import build
 from stacnet.spec import resnet
 from stacnet.train import Diverged, Trainer

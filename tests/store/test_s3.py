@@ -25,7 +25,7 @@ from search.store.store import Store
 from search.study.study import Study
 from stacnet.data.images import load
 from stacnet.data.prepare import open_source, prepare
-from stacnet.protocol import Prepared
+from stacnet.data_spec import Prepared
 
 BUCKET = "s3://studies"
 OUTAGE_S = 20
