@@ -29,6 +29,7 @@ from analysis.report.figures_study import (
 )
 from analysis.report.sentences import count_seeds
 from analysis.report.tables import flat, table_rows, to_csv
+from search.store.storage import Storage
 from search.store.store import Store
 
 TITLE = "Where should attention go?"
@@ -66,7 +67,8 @@ def report(folders: Sequence[str], out: str | Path | None = None, *, title: str 
 
     Args:
         folders: study folders; several studies share one HTML.
-        out: the HTML file; by default report.html in the first folder, which may be on s3.
+        out: the HTML file; by default report.html in the first folder, which may be on s3. What
+            belongs to a study that ships is written here: NAME.html and the folder NAME.
 
     Returns:
         Where the HTML is.
@@ -76,10 +78,15 @@ def report(folders: Sequence[str], out: str | Path | None = None, *, title: str 
     """
     stores = [Store(folder) for folder in folders]
     parts = [Part.of(gather(store)) for store in stores]
+    beside = Path(out).parent if out else Path()
     for store, part in zip(stores, parts, strict=True):
-        for name, data in side_files(part):
-            store.storage.write(f"report/{name}", data)
+        name = part.facts.study.name
+        target = Storage(beside / name) if store.storage.is_shipped else store.storage
+        for file, data in side_files(part):
+            target.write(f"report/{file}", data)
     page = render(parts, title=title).encode()
+    if out is None and stores[0].storage.is_shipped:
+        out = f"{parts[0].facts.study.name}.html"
     if out is None:
         stores[0].storage.write("report.html", page)
         return f"{stores[0].address}/report.html"

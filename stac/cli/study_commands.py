@@ -17,6 +17,14 @@ class Studies:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Bench:
+    """List the studies that ship, searched to their end: bench:NAME stands for their DIR."""
+
+    json: bool = False
+    """print JSON"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What a study could show: the tau and the difference that its networks and seeds resolve."""
 
