@@ -1,7 +1,5 @@
 """How often the judge is wrong: simulated studies whose truth is known, the table of statistics.md.
 
-Run: python benchmarks/judging.py --draws 300 --networks 27 125 625
-
 Every study has 6 seeds and 1,000 test images that all its networks share, 12 secondary predictors
 beside the primary one, and a truth of its own. Printed are shares of studies in which the primary
 rule gets a word (predicts, misleads), one of the 12 others does, the primary's pick is called
@@ -98,11 +96,6 @@ def right(among: Networks, truth_N: Floats, rng: np.random.Generator) -> Floats:
     return truth_N
 
 
-def wrong(among: Networks, truth_N: Floats, rng: np.random.Generator) -> Floats:
-    """The truth upside down."""
-    return -truth_N
-
-
 CASES = {
     "useless maps, graded truth": Case(graded, blind, blind),
     "useless maps, plateau": Case(plateau, blind, blind),
@@ -110,7 +103,7 @@ CASES = {
     "one-stage maps, graded truth": Case(graded, one_stage, one_stage),
     "one-stage maps, plateau": Case(plateau, one_stage, one_stage),
     "perfect map": Case(graded, right, blind),
-    "inverted map": Case(graded, wrong, blind),
+    "inverted map": Case(graded, lambda *known: -right(*known), blind),
     "a fifth diverges": Case(graded, right, blind, diverging=0.2),
 }
 
