@@ -14,13 +14,7 @@ from analysis.look.classmap import ClassRepMap, Draws, Reading
 from analysis.predict.baselines import reference_picks, static_picks
 from analysis.predict.certainty import pick_probability
 from analysis.predict.picks import Picks, check_picks, make_pick, picks_from_json
-from analysis.predict.rules import (
-    MACS_RATIO,
-    RULES,
-    best_candidate,
-    rule_scores,
-    within_budget,
-)
+from analysis.predict.rules import MACS_RATIO, RULES, best_candidate, rule_scores, within_budget
 from search.store.rows import study_and_space_id
 from search.study.networks import Networks, networks
 from search.study.study import Study
@@ -98,23 +92,22 @@ def test_each_rule_picks_what_its_sentence_says(among, rule, picked):
     assert tuple(among.cells_NT[best]) == picked
 
 
+def test_headroom_within_its_error_is_none(among):
+    made = (chart(STEP_AT_4, SECOND, THIRD, last=0.94, se=se) for se in (0.005, 0.03))
+    rows = [best_candidate(rule_scores("R5", one, among), among) for one in made]
+    assert among.cells_NT[rows].tolist() == [[4, 4, 0], [0, 0, 0]]
+
+
 def test_without_headroom_the_primary_rule_picks_vanilla(among):
     made = chart(STEP_AT_4, SECOND, THIRD, last=0.995)
     best = best_candidate(rule_scores("R2+R5", made, among), among)
     assert tuple(among.cells_NT[best]) == (0, 0, 0)
 
 
-def test_headroom_within_its_error_is_none(among):
-    made = {se: chart(STEP_AT_4, SECOND, THIRD, last=0.94, se=se) for se in (0.005, 0.03)}
-    picked = [best_candidate(rule_scores("R5", one, among), among) for one in made.values()]
-    assert [tuple(among.cells_NT[row]) for row in picked] == [(4, 4, 0), (0, 0, 0)]
-
-
 def test_a_pick_is_as_sure_as_the_draws_say(among):
     made = chart(STEP_AT_4, SECOND, THIRD, last=0.3)
     assert pick_probability("R5", made, among) is None
-    crs = {(r.stage, r.cells): r.crs for r in made.readings}
-    steady = [Draws(*key, (value,) * 4, (0.3,) * 4) for key, value in crs.items()]
+    steady = [Draws(r.stage, r.cells, (r.crs,) * 4, (0.3,) * 4) for r in made.readings]
     assert pick_probability("R5", replace(made, draws=tuple(steady)), among) == 1
     shaken = [d._replace(last=(0.3, 0.3, 0.3, 0.99)) for d in steady]  # once without headroom
     assert pick_probability("R5", replace(made, draws=tuple(shaken)), among) == 0.75

@@ -12,7 +12,6 @@ import pytest
 import torch
 from planted import planted_store, small_study
 
-from analysis.judge.agreement import Interval
 from analysis.judge.compare import compare
 from analysis.predict.predict import predict, vanilla_networks
 from analysis.predict.rules import MEANING, RULES
@@ -22,13 +21,7 @@ from analysis.report.figures import to_bytes
 from analysis.report.figures_map import map_facts
 from analysis.report.figures_study import cost_facts, frontier_facts, ranking_facts
 from analysis.report.report import Part, render, report
-from analysis.report.sentences import (
-    answer,
-    data_sentence,
-    points,
-    ranking_sentence,
-    seconds,
-)
+from analysis.report.sentences import answer, data_sentence
 from analysis.report.tables import table_rows
 from search.store.store import Store
 from stacnet.data_spec import Digits
@@ -250,22 +243,3 @@ def test_a_report_of_one_seed_does_not_speak_of_others(facts, store, tmp_path):
     assert "With one seed there is no noise ceiling." in page
     assert "dotted" not in page
     assert "dotted: a perfect predictor" in render([Part.of(facts)])
-
-
-def test_ranks_are_said_to_be_told_apart_or_not_with_the_tau_that_is_needed(facts):
-    primary = facts.comparison.primary
-    text = ranking_sentence(replace(primary, tau_needed=0.6))
-    assert "random maps alone reach 0.60" in text
-    lost = replace(primary, tau=Interval(float("nan"), float("nan"), float("nan"), 0))
-    assert "cannot be compared" in ranking_sentence(lost)
-
-
-def test_numbers_are_written_for_people():
-    assert points(Interval(-0.012, -0.02, 0.001, 3)) == (
-        "\N{MINUS SIGN}1.2 points (95 % interval \N{MINUS SIGN}2.0 to 0.1, 3 seeds)"
-    )
-    assert (
-        points(Interval(0.01, float("nan"), float("nan"), 1)) == "1.0 points (1 seed, no interval)"
-    )
-    assert seconds(3.21) == "3.2 s"
-    assert seconds(36000) == "10.0 hours"
