@@ -13,6 +13,7 @@ COMMANDS = """
 demo: --out
 studies: --json
 search: --address --budget-s --loggers STUDY --out --override --reuse-from --warm-start
+    --prior
 resume: --address --budget-s --loggers DIR
 extend: --address --budget-s --loggers DIR --trials --promote
 finalists: --address --budget-s --loggers DIR
