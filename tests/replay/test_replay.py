@@ -5,8 +5,9 @@ import pytest
 from planted import planted_accuracy, planted_store, small_study
 
 from analysis.judge.agreement import trials_to_match
-from analysis.replay.replays import Simulation, Target, replay, shuffled, stored_replays
-from analysis.replay.simulate import Trial, simulate, summarise
+from analysis.replay.replays import Simulation, replays, shuffled, stored_replays
+from analysis.replay.simulate import Target, Trial, simulate, summarise
+from analysis.replay.starts import Start
 from analysis.replay.table import tabulated
 from search.sampling.pruner import Never
 from search.sampling.strategy import Listed
@@ -76,11 +77,12 @@ def test_a_pruned_trial_costs_only_its_epochs_and_is_never_the_best():
 
 
 def test_the_summary_counts_the_trials_that_a_run_needs_to_match_the_pick():
-    found = summarise("x", [search(1), search(1)], concurrency=1, best=0.9, pick=0.9)
+    found = summarise("x", [search(1), search(1)], concurrency=1, target=Target(0.9, 0.9))
     assert found.trials_to_match == 2
     assert found.solved == 1
     assert found.regret == pytest.approx((0.4, 0, 0, 0))
-    assert np.isnan(summarise("x", [search(1)], concurrency=1, best=0.9, pick=0.95).trials_to_match)
+    never = summarise("x", [search(1)], concurrency=1, target=Target(0.9, 0.95))
+    assert np.isnan(never.trials_to_match)
 
 
 @pytest.fixture(scope="module")
@@ -100,19 +102,18 @@ def test_shuffled_searches_need_the_expected_trials(table):
 
 def test_the_pick_as_first_trial_is_found_at_once(table):
     best = NETWORKS.points[planted_accuracy(NETWORKS).argmax()]
-    found = shuffled(table, target=Target(0.8, 0.8), first=(best,), runs=5)
+    found = shuffled(table, target=Target(0.8, 0.8), start=Start(first=(best,)), runs=5)
     assert found.trials_to_match == 1
     assert found.regret[0] == pytest.approx(0)
 
 
 def test_optunas_sampler_runs_through_the_searchs_own_strategy(table):
-    found = replay(table, "tpe", target=Target(0.8, 0.8), plan=TWICE)
+    (found,) = replays(table, "tpe", target=Target(0.8, 0.8), plan=TWICE)
     assert found.name == "tpe"
     assert len(found.trials) == 36  # every network once, none twice
     assert found.regret[-1] == pytest.approx(0)
     assert list(found.regret) == sorted(found.regret, reverse=True)
-    again = replay(table, "tpe", target=Target(0.8, 0.8), plan=TWICE)
-    assert again == found
+    assert replays(table, "tpe", target=Target(0.8, 0.8), plan=TWICE) == (found,)
 
 
 def test_a_study_with_too_little_trained_cannot_be_replayed(tmp_path):
