@@ -71,7 +71,7 @@ def replays(
     watch = partial(counted, text=f"searches by {sampler}", total=len(jobs), tell=plan.tell)
     runs = _in_processes(run, jobs, plan.workers) if plan.workers > 1 else map(run, jobs)
     made = iter(watch(runs))
-    return _against_alone(
+    return against_alone(
         summarise(
             start.of(sampler),
             list(islice(made, plan.runs)),
@@ -167,7 +167,7 @@ def replay_study(
     return made
 
 
-def _against_alone(replays: Iterable[Replay]) -> tuple[Replay, ...]:
+def against_alone(replays: Iterable[Replay]) -> tuple[Replay, ...]:
     """The first is the sampler alone; the others say what they save against it."""
     alone, *others = replays
     saved = [replace(one, saved=trials_saved(alone.needed, one.needed)) for one in others]
@@ -201,7 +201,7 @@ def report_replays(
     target, pick = _target(comparison), _pick(table, comparison)
     _, picks = read_picks(past.store, picks_file)
     begin = starts(pick, picks, table.among)
-    made = _against_alone(shuffled(table, target=target, start=start) for start in begin)
+    made = against_alone(shuffled(table, target=target, start=start) for start in begin)
     names = {one.name for one in made}
     return (*made, *(one for one in stored_replays(past.store) if one.name not in names))
 
