@@ -17,15 +17,11 @@ from search.drive.worker import MakeTrainer
 from search.errors import LeaseError, StudyError
 from search.sampling.export import export_csv, export_optuna
 from search.store.check import check
-from search.store.hints import Hints
 from search.store.lease import FILE, Lease
 from search.store.lost import account_for
 from search.store.part import KEY
-from search.store.sealed import seal
 from search.store.status import status
 from search.store.store import Store
-from search.study.networks import networks
-from search.study.prior import turns
 from search.study.study import Finalists, Resources, Sampled, Study
 from search.study.training import Job
 from stacnet.protocol import EpochResult
@@ -95,37 +91,6 @@ def test_a_sampled_search_trains_no_network_twice_and_can_be_extended(tmp_path: 
     assert export_optuna(store, tmp_path / "journal.log") == 15
     files = [path.name for path in export_csv(store, tmp_path / "csv")]
     assert files == ["cells.csv", "epochs.csv"]
-
-
-def test_a_prior_is_kept_with_the_study_and_goes_on_when_it_is_resumed(tmp_path: Path) -> None:
-    """Its networks are the best scored that the sampler has not chosen, as in an unbroken one."""
-    study, among = sampled(trials=15, sampler="random"), networks(cheap().space)
-    scores = [float(point) for point in among.points]
-    pick = {"name": study.primary_rule, "scores": scores}
-    file = tmp_path / "picks.json"
-    file.write_text(seal({"network_ids": among.network_ids, "picks": [pick]}))
-    for name, budgets in (("unbroken", (None,)), ("broken", (0.001, 0.001, None))):
-        out = tmp_path / name
-        for number, budget in enumerate(budgets):
-            hints = Hints(prior="" if number else str(file))  # named once
-            summary = search(study, out, options=replace(HERE, budget_s=budget), hints=hints)
-            assert summary.finished == (budget is None)
-        assert check(Store(out)) == []
-        assert Store(out).study() == study
-        rows = Store(out).trainings(["point", "suggested_by"]).to_pylist()
-        priors = {row["point"] for row in rows if row["suggested_by"] == "prior R2+R5"}
-        own = {row["point"] for row in rows if "RandomSampler(" in row["suggested_by"]}
-        assert (len(priors), len(own)) == (turns(15), 15 - turns(15))
-        best = [point for point in among.points[::-1] if point >= min(priors)]
-        assert set(best) <= priors | own
-
-
-def test_a_prior_that_does_not_fit_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    file, out = tmp_path / "picks.json", tmp_path / "out"
-    file.write_text(seal({"network_ids": ["other"], "picks": [{"name": "R2+R5", "scores": [1]}]}))
-    with pytest.raises(StudyError, match=r"picks\.json: network_ids: a prior must be of the 27"):
-        search(sampled(), out, options=HERE, hints=Hints(prior=str(file)))
-    assert not out.exists()
 
 
 def test_an_exhaustive_study_cannot_be_extended(tmp_path: Path) -> None:

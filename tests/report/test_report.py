@@ -123,15 +123,9 @@ def test_figures_and_tables_are_written_as_files(store, page):
 
 
 def test_the_page_tells_what_the_picks_would_have_saved_a_search(page, facts):
-    assert "What the picks would have saved a search" in page
-    names = [replay.name for replay in facts.replays]
-    assert names[:3] == ["random", "random after the pick", "random with prior R2+R5"]
-    assert names[-1] == "random with prior R2+R5 reversed"
+    assert facts.replays[2].name == "random with prior R2+R5"
     for row in replay_rows(facts.replays):
-        for text in row:
-            assert f">{text}</td>" in page
-    saved = facts.to_dict()["replays"][1]["saved"]
-    assert saved["low"] <= saved["value"] <= saved["high"]
+        assert all(f">{text}</td>" in page for text in row)
 
 
 def test_two_studies_share_one_page_with_one_introduction(facts):
