@@ -1,5 +1,7 @@
 """Maps made by hand."""
 
+import numpy as np
+
 from analysis.look.classmap import ClassRepMap, Reading
 
 NAN = float("nan")

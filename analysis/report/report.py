@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from analysis.judge.comparison import Comparison
 from analysis.predict.rules import MEANING
-from analysis.report import sentences
+from analysis.report import replay_table, sentences
 from analysis.report.checklist import checklist
 from analysis.report.curves import draw_curves
 from analysis.report.facts import StudyFacts, gather
@@ -99,6 +99,11 @@ def render(parts: Sequence[Part], *, title: str = TITLE) -> str:
     """The HTML page; it needs nothing but itself."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.globals |= {"words": sentences, "checklist": checklist, "table_rows": table_rows}
+    environment.globals |= {
+        "replay_headings": replay_table.HEADINGS,
+        "replay_rows": replay_table.replay_rows,
+        "replay_note": replay_table.NOTE,
+    }
     environment.filters["inline"] = _inline
     template = environment.from_string(files("analysis.report").joinpath("report.html").read_text())
     return template.render(title=title, parts=parts, rules=MEANING)
@@ -148,8 +153,8 @@ def _course_pictures(facts: StudyFacts, comparison: Comparison) -> Iterator[Pict
         yield Picture(
             name="replay",
             caption=f"{facts.replays[0].runs} simulated searches each, on the stored results: "
-            "median and quartiles. The best so far is chosen by validation accuracy: its regret "
-            "can rise.",
+            "median and quartiles; wrong priors are in the table only. The best so far is chosen "
+            "by validation accuracy: its regret can rise.",
             figure=draw_replays(facts.replays, pick_regret=comparison.primary.regret.value),
         )
     if facts.curves:

@@ -62,6 +62,9 @@ class Search(RunOptions):
     """folder of another study whose finished trainings count"""
     warm_start: str | None = None
     """file of networks (such as picks.json) that a sampled study tries first"""
+    prior: str | None = None
+    """picks.json, or picks.json:PREDICTOR (by default the primary rule), whose ranking a sampled
+    study mixes in at a rate that decays"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from analysis.report.facts import StudyFacts, gather
 from analysis.report.figures import to_bytes
 from analysis.report.figures_map import map_facts
 from analysis.report.figures_study import cost_facts, frontier_facts, ranking_facts
+from analysis.report.replay_table import replay_rows
 from analysis.report.report import Part, render, report
 from analysis.report.sentences import answer, data_sentence
 from analysis.report.tables import table_rows
@@ -119,6 +120,12 @@ def test_figures_and_tables_are_written_as_files(store, page):
     header, first = (folder / "ranking.csv").read_text().splitlines()[:2]
     assert header.startswith("name,family,seen,network_label")
     assert first.startswith("R2+R5,rule")
+
+
+def test_the_page_tells_what_the_picks_would_have_saved_a_search(page, facts):
+    assert facts.replays[2].name == "random with prior R2+R5"
+    for row in replay_rows(facts.replays):
+        assert all(f">{text}</td>" in page for text in row)
 
 
 def test_two_studies_share_one_page_with_one_introduction(facts):
