@@ -11,8 +11,10 @@ from planted import small_study
 from analysis.look.classmap import ClassRepMap, Reading
 from analysis.predict.baselines import static_picks
 from analysis.predict.picks import Picks, check_picks, make_pick, picks_from_json
+from analysis.predict.predict import vanilla_networks
 from analysis.predict.rules import best_candidate, rule_scores
 from search.store.rows import study_and_space_id
+from search.store.store import Store
 from search.study.networks import Networks, networks
 from search.study.study import Study
 
@@ -133,3 +135,11 @@ def test_a_picks_file_with_an_unknown_field_or_a_wrong_value_names_it(picks):
     plain["picks"][0]["point"] = "first"
     with pytest.raises(ValueError, match=r"p\.json: picks\.0\.point: .*got 'first'"):
         picks_from_json(json.dumps(plain), source="p.json")
+
+
+def test_a_map_without_weights_is_refused_with_the_network(tmp_path):
+    store = Store(str(tmp_path))
+    study = small_study()
+    store.begin(study)
+    with pytest.raises(ValueError, match="needs the weights of the trained vanilla network"):
+        vanilla_networks(store, study)

@@ -13,7 +13,7 @@ import torch
 from planted import planted_store, small_study
 
 from analysis.judge.compare import compare
-from analysis.predict.predict import predict, vanilla_networks
+from analysis.predict.predict import predict
 from analysis.predict.rules import MEANING, RULES
 from analysis.report.checklist import checklist
 from analysis.report.facts import StudyFacts, gather
@@ -153,14 +153,6 @@ def test_a_partial_study_is_reported_and_counts_its_trainings(tmp_path, store):
     page = Path(report([partial.address])).read_text()
     assert "The search is not finished: 43 of 144 trainings." in page
     assert "There is no map yet" in page
-
-
-def test_a_map_without_weights_is_refused_with_the_network(tmp_path):
-    store = Store(str(tmp_path))
-    study = small_study()
-    store.begin(study)
-    with pytest.raises(ValueError, match="needs the weights of the trained vanilla network"):
-        vanilla_networks(store, study)
 
 
 def test_the_map_figure_shows_every_control_and_permuted_layout(facts):
