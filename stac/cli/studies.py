@@ -11,8 +11,6 @@ from rich.table import Table
 
 from search.drive.ray_session import lent_cpus
 from search.store.shipped import SCHEME, shipped_studies
-from search.store.status import status
-from search.store.store import Store
 from search.study.networks import networks, num_networks, num_trainings
 from search.study.studies import TRAINING_CORE_S, named_studies
 from search.study.study import Study
@@ -52,6 +50,9 @@ def bench(command: Bench) -> int:
 
 def shipped_facts(name: str) -> dict[str, Any]:
     """What a study that ships holds."""
+    from search.store.status import status
+    from search.store.store import Store
+
     now = status(Store(f"{SCHEME}{name}"))
     return {
         "study": f"{SCHEME}{name}",

@@ -12,7 +12,7 @@ from analysis.look.classmap import ClassRepMap, Reading
 from analysis.predict.baselines import static_picks
 from analysis.predict.picks import Picks, check_picks, make_pick, picks_from_json
 from analysis.predict.predict import vanilla_networks
-from analysis.predict.rules import best_candidate, rule_scores
+from analysis.predict.rules import best_candidate, rule_scores, with_trained_headroom
 from search.store.rows import study_and_space_id
 from search.store.store import Store
 from search.study.networks import Networks, networks
@@ -64,7 +64,8 @@ def test_headroom_may_be_measured_from_another_networks_last_layer(study, among)
         ),
     )
     own = rule_scores("R2+R5", both, among, source="untrained")
-    fair = rule_scores("R2+R5", both, among, source="untrained", headroom_of="trained")
+    mended = with_trained_headroom(both, source="untrained")
+    fair = rule_scores("R2+R5", mended, among, source="untrained")
     assert any(among.cells_NT[best_candidate(own, among)])
     assert not any(among.cells_NT[best_candidate(fair, among)])
 
