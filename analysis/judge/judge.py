@@ -38,6 +38,7 @@ def judge(bench: Bench, pick: Pick, *, search_s: float, trial_s: float) -> Judge
         family=pick.family,
         seen=pick.frontier_seen,
         network=bench.network(row, pick.name),
+        is_blind=pick.is_blind,
         pick_probability=pick.probability,
         regret=loss.difference,
         regret_bound=bench.bound(row),

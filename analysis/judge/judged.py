@@ -73,6 +73,7 @@ class Judged:
 
     Args:
         network: its pick; family and seen: see analysis.predict.picks.
+        is_blind: whether its scores do not tell networks apart (see `Pick.is_blind`).
         pick_probability: share of draws of probe images and vanilla networks in which the rule
             picks the same network; null where nothing was drawn.
         regret: accuracy of the best (selected on seeds A) minus the pick's, paired on seeds B.
@@ -107,6 +108,7 @@ class Judged:
     family: str
     seen: str | None
     network: Network
+    is_blind: bool
     pick_probability: float | None
     regret: Interval
     regret_bound: float

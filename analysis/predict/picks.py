@@ -52,7 +52,12 @@ class Pick:
 
     @property
     def is_blind(self) -> bool:
-        """Whether it cannot tell networks apart: fewer than 3 scores, or all within their noise."""
+        """Whether it cannot tell networks apart: fewer than 3 scores, or all within their noise.
+
+        A fixed placement is meant to name one network, not to tell apart the others.
+        """
+        if self.family == "reference":
+            return False
         known = [score for score in self.scores if score is not None]
         return len(set(known)) < FEWEST_SCORES or (
             self.noise is not None and float(np.std(known)) <= self.noise

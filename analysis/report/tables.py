@@ -10,6 +10,9 @@ from analysis.judge.comparison import Comparison
 from analysis.judge.judged import Judged
 from analysis.report.sentences import percent, scales_text
 
+MAIN = 10  # rows that are shown at once
+ASKED_FOR = ("SE everywhere", "static, pick's scales")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Value:
@@ -27,16 +30,31 @@ class Row:
     values: tuple[Value, ...]
 
 
-def table_rows(comparison: Comparison) -> list[Row]:
-    """All predictors, the primary first, then by regret."""
-    rest = sorted(
+def table_rows(comparison: Comparison) -> tuple[list[Row], list[Row]]:
+    """The rows that matter, and the rest: each by regret, the primary first.
+
+    What matters is the primary rule, its controls, fixed placements that a reader asks for, and the
+    strongest of the other baselines, ten rows in all.
+    """
+    by_regret = sorted(
         comparison.judged[1:],
         key=lambda j: (j.regret.value != j.regret.value, j.regret.value, j.name),
     )
-    return [_row(j, is_primary=not i) for i, j in enumerate((comparison.primary, *rest))]
+    others = [j for j in by_regret if j.family in ("cost", "proxy", "training", "reference")]
+    first = [j for j in by_regret if j.family == "control" and _is_asked_for(j, comparison)]
+    first += [j for j in others if j.name in ASKED_FOR]
+    first += [j for j in others if j not in first]
+    first = first[: MAIN - 1]
+    main = [j for j in by_regret if j in first]
+    rest = [j for j in by_regret if j not in first]
+    return [_row(comparison.primary, is_primary=True), *map(_row, main)], list(map(_row, rest))
 
 
-def _row(judged: Judged, *, is_primary: bool) -> Row:
+def _is_asked_for(judged: Judged, comparison: Comparison) -> bool:
+    return judged.name.startswith(f"{comparison.primary_rule} on ")
+
+
+def _row(judged: Judged, *, is_primary: bool = False) -> Row:
     accuracy, regret, verdict = judged.network.accuracy.value, judged.regret, judged.verdict
     interval = f" [{_number(100 * regret.low)}, {_number(100 * regret.high)}]"
     numbers = (
@@ -50,7 +68,7 @@ def _row(judged: Judged, *, is_primary: bool) -> Row:
         _number(judged.hypervolume_ratio.get("macs", float("nan")), digits=2),
         _number(judged.cost_s),
     )
-    values = [Value(text=judged.name, is_number=False)]
+    values = [Value(text=judged.name + " (blind)" * judged.is_blind, is_number=False)]
     equals = f" (one of {judged.tied_picks} equal)" if judged.tied_picks > 1 else ""
     values += [Value(text=scales_text(judged.network) + equals, is_number=False)]
     values += [Value(text=text, is_number=True) for text in numbers]

@@ -174,7 +174,7 @@ def _ranking_table(comparison: "Comparison") -> Table:
     table = Table("predictor", "picks", "accuracy", "regret", "percentile", "tau", box=None)
     for judged in comparison.judged:
         table.add_row(
-            judged.name,
+            judged.name + " (blind)" * judged.is_blind,
             scales_text(judged.network),
             percent(judged.network.accuracy.value),
             percent(judged.regret.value),

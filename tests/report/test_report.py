@@ -218,8 +218,12 @@ def test_the_answer_names_who_else_picks_the_same_network(facts):
 
 
 def test_the_table_has_the_primary_first_and_a_dash_for_what_is_missing(facts):
-    rows = table_rows(facts.comparison)
+    main, rest = table_rows(facts.comparison)
+    rows = main + rest
+    assert len(main) <= 10
+    assert len(rows) == len(facts.comparison.judged)
     assert [row.is_primary for row in rows] == [True] + [False] * (len(rows) - 1)
+    assert "SE everywhere" in [row.values[0].text for row in main]
     texts = [value.text for row in rows for value in row.values]
     assert "\N{EN DASH}" in texts
     assert not any("nan" in text for text in texts)
