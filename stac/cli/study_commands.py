@@ -78,7 +78,7 @@ class Extend(RunOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Finalists(RunOptions):
-    """Train the best networks, the picks, vanilla and SE with fresh seeds."""
+    """Train the best networks, the picks, vanilla, SE and widened twins with fresh seeds."""
 
     folder: Folder
     """the study's folder"""
