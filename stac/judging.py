@@ -85,7 +85,7 @@ def answer(comparison: "Comparison") -> str:
 def replay(
     source: Source, sampler: SamplerName = "tpe", *, runs: int = 200, concurrency: int = 1
 ) -> "tuple[Replay, ...]":
-    """A sampler simulated on the study's results, from scratch and after the pick.
+    """A sampler simulated on the study's results: alone, after the pick, and with priors.
 
     Worker processes simulate; as with all such, a script that calls this needs
     `if __name__ == "__main__":`.

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
+from search.store.hints import Hints
 from search.store.store import Store
 from search.study.study import Study
 from stac.result import Result, Source, store_of
@@ -32,6 +33,7 @@ def search(
     *,
     reuse_from: Source | None = None,
     warm_start: str | Path | None = None,
+    prior: str | Path | None = None,
     **running: Unpack[Running],
 ) -> Result:
     """Begin a study, or go on with it; a signal or the budget ends it with what is done by then.
@@ -40,6 +42,8 @@ def search(
         out: the study's folder, or s3:// address.
         reuse_from: another study whose finished trainings count.
         warm_start: file of networks (such as picks.json) that a sampled study tries first.
+        prior: picks.json, whose primary rule's ranking a sampled study mixes in at a rate that
+            decays; or `picks.json:PREDICTOR`.
         running: address, budget_s, progress, loggers, in_process (see `Running`).
 
     Returns:
@@ -56,7 +60,7 @@ def search(
         out,
         options=engine.Options(**running),
         reuse_from="" if reuse_from is None else store_of(reuse_from).address,
-        warm_start=str(warm_start or ""),
+        hints=Hints(warm_start=str(warm_start or ""), prior=str(prior or "")),
     )
     return Result(Store(out), summary.reason)
 

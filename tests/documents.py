@@ -45,6 +45,7 @@ SMALLER = {
     "stac search digits-tpe --out out/tpe --budget-s": (
         "--override strategy.trials=1 protocol.epochs=1"
     ),
+    "stac search digits-tpe --out out/prior ": f"{ONE} strategy.trials=1",
     "stac search digits-tpe --out out/tpe  ": f"{ONE} strategy.trials=1 --reuse-from out/digits",
 }
 SMALLER_PYTHON = {'("off", 1, 2)': '("off",)', "epochs=3": "epochs=1"}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
+from analysis.predict.picks import Picks, make_pick
 from search.store.rows import network_columns, study_and_space_id
 from search.store.schema import CELLS, EPOCHS
 from search.store.store import Store
@@ -134,3 +135,22 @@ def planted_store(
         training_id = id_of((vanilla.network_id, study.protocol.protocol_id, seed))
         store.write_weights(training_id, dumps(build(vanilla, seed=seed).state_dict()))
     return store
+
+
+def picks_json(study: Study, among: Networks, **scores: np.ndarray) -> str:
+    """A picks file with the primary rule and others, by their scores."""
+    study_id, space_id = study_and_space_id(study)
+    return Picks(
+        space_id=space_id,
+        study_id=study_id,
+        protocol_id=study.protocol.protocol_id,
+        primary_rule=study.primary_rule,
+        weights=("training",),
+        network_ids=among.network_ids,
+        vanilla_s=60.0,
+        look_s=4.0,
+        picks=tuple(
+            make_pick("R2+R5" if name == "primary" else name, "rule", values, among, cost_s=64.0)
+            for name, values in scores.items()
+        ),
+    ).to_json()

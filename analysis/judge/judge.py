@@ -5,6 +5,7 @@ Shapes: N networks, B and A seeds of either side, M random maps.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,6 @@ def judge(bench: Bench, pick: Pick, *, search_s: float, trial_s: float) -> Judge
     score_N = np.array([np.nan if s is None else s for s in pick.scores])
     loss = bench.contrast(pick.name, bench.best, row)
     tied = _highest(score_N)
-    top = max(1, round(TOP * len(score_N)))
     found = Judged(
         name=pick.name,
         family=pick.family,
@@ -47,15 +47,7 @@ def judge(bench: Bench, pick: Pick, *, search_s: float, trial_s: float) -> Judge
         percentile=agreement.percentile(bench.measure_NB, row),
         tied=_holds_zero(loss.difference),
         trials_to_match=agreement.trials_to_match(bench.measure_N, bench.measure_N[row]),
-        tau=agreement.tau_interval(score_N, bench.measure_NB),
-        tau_p=agreement.tau_p(score_N, bench.measure_N),
-        tau_p_random_map=bench.nulls.random_map_p(score_N),
-        tau_p_dealt=bench.nulls.dealt_p(score_N),
-        tau_p_holm=float("nan"),
-        tau_needed=bench.nulls.needed(ALPHA),
-        spearman=agreement.spearman(score_N, bench.measure_N),
-        tau_within_macs=agreement.tau_within(score_N, bench.measure_N, bench.results.macs_N),
-        top_overlap=agreement.top_overlap(score_N, bench.measure_N, k=top),
+        **_ranks(bench, score_N),
         hypervolume_ratio={c: _hypervolume_ratio(bench, score_N, c) for c in bench.fronts},
         epsilon={c: _epsilon(bench, score_N, c) for c in bench.fronts},
         cost_s=pick.cost_s,
@@ -72,6 +64,22 @@ def judge(bench: Bench, pick: Pick, *, search_s: float, trial_s: float) -> Judge
         verdict=UNJUDGED,
     )
     return replace(found, verdict=_verdict(bench, found))
+
+
+def _ranks(bench: Bench, score_N: Floats) -> dict[str, Any]:
+    """How the scores rank networks, and how far from what knows nothing."""
+    top = max(1, round(TOP * len(score_N)))
+    return {
+        "tau": agreement.tau_interval(score_N, bench.measure_NB),
+        "tau_p": agreement.tau_p(score_N, bench.measure_N),
+        "tau_p_random_map": bench.nulls.random_map_p(score_N),
+        "tau_p_dealt": bench.nulls.dealt_p(score_N),
+        "tau_p_holm": float("nan"),
+        "tau_needed": bench.nulls.needed(ALPHA),
+        "spearman": agreement.spearman(score_N, bench.measure_N),
+        "tau_within_macs": agreement.tau_within(score_N, bench.measure_N, bench.results.macs_N),
+        "top_overlap": agreement.top_overlap(score_N, bench.measure_N, k=top),
+    }
 
 
 def corrected(bench: Bench, secondary: Sequence[Judged]) -> list[Judged]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -83,14 +84,8 @@ def proxy_picks(among: Networks, splits: Splits) -> Iterator[Pick]:
             seconds[proxy] += time.perf_counter() - started
     for proxy in PROXIES:
         score_SN = score[proxy]
-        yield make_pick(
-            proxy,
-            "proxy",
-            score_SN.mean(0),
-            among,
-            cost_s=seconds[proxy],
-            noise=noise_of(score_SN[:, rows]),
-        )
+        pick = make_pick(proxy, "proxy", score_SN.mean(0), among, cost_s=seconds[proxy])
+        yield replace(pick, noise=noise_of(score_SN[:, rows]))
 
 
 def noise_of(score_SN: Floats) -> float:

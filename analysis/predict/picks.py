@@ -103,7 +103,6 @@ def make_pick(
     among: Networks,
     *,
     cost_s: float,
-    noise: float | None = None,
 ) -> Pick:
     """The best-scored candidate (see `best_candidate`), with all scores; NaN becomes null."""
     best = best_candidate(score_N, among)
@@ -115,7 +114,6 @@ def make_pick(
         spec=json.loads(json.dumps(among.specs[best].to_dict())),
         scores=tuple(None if np.isnan(s) else float(s) for s in score_N),
         cost_s=cost_s,
-        noise=noise,
     )
 
 

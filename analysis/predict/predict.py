@@ -16,7 +16,7 @@ from analysis.predict.baselines import baseline_picks
 from analysis.predict.certainty import pick_probability
 from analysis.predict.mapfile import map_to_parquet
 from analysis.predict.picks import Family, Pick, Picks, make_pick
-from analysis.predict.rules import RULES, rule_scores
+from analysis.predict.rules import RULES, rule_scores, with_trained_headroom
 from analysis.predict.seeds import seeds_to_look_at
 from analysis.telling import Tell, quietly
 from search.store.past import Past
@@ -210,7 +210,8 @@ def rule_picks(
             score_N = rule_scores(rule, chart, among, source=source, estimator=estimator)
             made.append(make_pick(f"{rule} on {label}", family, score_N, among, cost_s=cost_s))
     for source in ("untrained", "pixels"):  # where to look, from here; whether at all, from there
-        score_N = rule_scores(primary, chart, among, source=source, headroom_of="trained")
+        fair = with_trained_headroom(chart, source=source)
+        score_N = rule_scores(primary, fair, among, source=source)
         name = f"{primary} on {source}, trained headroom"
         made.append(make_pick(name, "control", score_N, among, cost_s=vanilla_s + look_s))
     return made

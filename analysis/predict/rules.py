@@ -124,16 +124,10 @@ def rule_scores(
     *,
     source: str = "trained",
     estimator: Estimator = "knn",
-    headroom_of: str | None = None,
 ) -> NDArray[np.float64]:
     """Score of every candidate under a rule on one of the map's sources: (N,), higher is better.
 
     Static gates get none (NaN): a map says where to look, and they never look.
-
-    Args:
-        headroom_of: the source whose last layer headroom is measured from; by default its own. A
-            control that is compared with its own last layer always has headroom, since that layer
-            is near chance.
 
     Raises:
         ValueError: the map lacks a scale of the space, or has other stages.
@@ -144,9 +138,7 @@ def rule_scores(
             f"the map must have a row for each of the network's {among.cells_NT.shape[1]} stages, "
             f"got {len(stages)} for {source=} {estimator=}"
         )
-    ends = chart.stages(source=headroom_of or source, estimator=estimator)
-    last = ends[0][0].crs - ends[0][0].head
-    stages = tuple(tuple(replace(r, head=r.crs - last) for r in readings) for readings in stages)
+    last = last_layer(stages)
     total_N = np.zeros(len(among))
     for stage, values in enumerate(stage_values(rule, stages, last=last)):
         cells, at_N = np.unique(among.cells_NT[:, stage], return_inverse=True)
@@ -159,6 +151,26 @@ def rule_scores(
         total_N += np.array([values[int(c)] for c in cells])[at_N]
     score_N = within_budget(total_N, among) if rule == "R6" else total_N
     return np.where(among.is_static_N, np.nan, score_N)
+
+
+def last_layer(stages: Stages) -> float:
+    """CRS of the last layer at one cell, from which headroom is measured."""
+    return stages[0][0].crs - stages[0][0].head
+
+
+def with_trained_headroom(chart: ClassRepMap, *, source: str) -> ClassRepMap:
+    """The map with headroom of one source measured from the trained network's last layer.
+
+    A control that is compared with its own last layer always has headroom, since that is near
+    chance.
+    """
+    last = last_layer(chart.stages())
+    return replace(
+        chart,
+        readings=tuple(
+            replace(r, head=r.crs - last) if r.source == source else r for r in chart.readings
+        ),
+    )
 
 
 def within_budget(gain_N: NDArray[np.float64], among: Networks) -> NDArray[np.float64]:

@@ -1,18 +1,20 @@
-"""Any sampler replayed on a study's own results, with and without the pick as its first trial."""
+"""Any sampler replayed on a study's own results: alone, after the pick, and with priors."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import chain, islice
 from multiprocessing import active_children, get_context
-from typing import NamedTuple
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from analysis.judge.compare import compare
+from analysis.judge.compare import compare, read_picks
 from analysis.judge.comparison import Comparison
-from analysis.replay.simulate import Replay, Step, simulate, summarise
+from analysis.replay.saved import trials_saved
+from analysis.replay.simulate import Replay, Step, Target, simulate, summarise
+from analysis.replay.starts import ALONE, Start, starts
 from analysis.replay.table import Tabulated, tabulated
 from analysis.telling import Tell, counted, quietly
 from search.drive.signals import end_with_parent
@@ -21,19 +23,14 @@ from search.sampling.pruner import Never, make_pruner
 from search.sampling.strategy import Listed
 from search.store.past import Past
 from search.store.store import Store
+from search.study.prior import Suggestions
 from search.study.study import Sampled, SamplerName
 
 MOST_TRIALS = 200  # of a simulated search
 CHUNKS = 20  # of runs for each process: so often is told how far it is
 _ADAPTER = TypeAdapter(tuple[Replay, ...])  # pydantic stands at the JSON boundary only
 FILE = "replays.json"
-
-
-class Target(NamedTuple):
-    """Accuracies on the seeds that measure: of the best network, and of the pick."""
-
-    best: float
-    pick: float
+Job = tuple[Start, int]  # what a simulated search starts with, and its seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,46 +53,56 @@ class Simulation:
 DEFAULTS = Simulation()
 
 
-def replay(
+def replays(
     table: Tabulated,
     sampler: SamplerName,
     *,
     target: Target,
-    first: Sequence[int] = (),
+    begin: Sequence[Start] = (ALONE,),
     plan: Simulation = DEFAULTS,
-) -> Replay:
+) -> tuple[Replay, ...]:
     """Many simulated searches with one of Optuna's samplers, each from its own seed.
 
     Args:
-        first: points that are tried before the sampler is asked.
+        begin: what they start with; the first is nothing, the others are compared with it.
     """
-    run = partial(sampled_run, table, sampler, tuple(first), plan.concurrency)
-    name = f"{sampler} after the pick" if first else sampler
-    watch = partial(counted, text=f"searches by {name}", total=plan.runs, tell=plan.tell)
-    made = list(watch(_in_processes(run, plan) if plan.workers > 1 else map(run, range(plan.runs))))
-    return summarise(name, made, concurrency=plan.concurrency, best=target.best, pick=target.pick)
+    run = partial(sampled_run, table, sampler, plan.concurrency)
+    jobs = [(start, seed) for start in begin for seed in range(plan.runs)]
+    watch = partial(counted, text=f"searches by {sampler}", total=len(jobs), tell=plan.tell)
+    runs = _in_processes(run, jobs, plan.workers) if plan.workers > 1 else map(run, jobs)
+    made = iter(watch(runs))
+    return against_alone(
+        summarise(
+            start.of(sampler),
+            list(islice(made, plan.runs)),
+            concurrency=plan.concurrency,
+            target=target,
+        )
+        for start in begin
+    )
 
 
-def _in_processes(run: Callable[[int], list[Step]], plan: Simulation) -> Iterator[list[Step]]:
+def _in_processes(
+    run: Callable[[Job], list[Step]], jobs: Sequence[Job], workers: int
+) -> Iterator[list[Step]]:
     """The runs in workers that end with this process, whatever ends it."""
     others = set(active_children())
-    share = -(-plan.runs // (CHUNKS * plan.workers))
+    share = -(-len(jobs) // (CHUNKS * workers))
     spawn = get_context("spawn")
-    with ProcessPoolExecutor(plan.workers, spawn, initializer=end_with_parent) as pool:
+    with ProcessPoolExecutor(workers, spawn, initializer=end_with_parent) as pool:
         try:
-            yield from pool.map(run, range(plan.runs), chunksize=share)
+            yield from pool.map(run, jobs, chunksize=share)
         except KeyboardInterrupt:
             for worker in set(active_children()) - others:
                 worker.kill()  # or the pool waits for its share of the runs
             raise
 
 
-def sampled_run(
-    table: Tabulated, sampler: SamplerName, first: tuple[int, ...], concurrency: int, seed: int
-) -> list[Step]:
+def sampled_run(table: Tabulated, sampler: SamplerName, concurrency: int, job: Job) -> list[Step]:
     """One simulated search; the strategy and the pruner are the real search's own."""
     from search.sampling.sampler import AskTell  # optuna is imported only by a replay
 
+    start, seed = job
     plan = Sampled(
         sampler=sampler,
         trials=min(MOST_TRIALS, len(table.among)),
@@ -105,27 +112,35 @@ def sampled_run(
     )
     drawn = table.seeds[seed % len(table.seeds)]
     study = replace(table.study, seeds=(drawn,), strategy=plan)
-    strategy = AskTell(study, table.among, first=first)
+    prior = start.prior(table.among, seed=seed)
+    strategy = AskTell(study, table.among, first=start.first, prior=prior)
     pruner = make_pruner(study)
     return list(
         simulate(strategy, table, pruner=pruner, concurrency=concurrency, trials=plan.trials)
     )
 
 
-def shuffled(
-    table: Tabulated, *, target: Target, first: Sequence[int] = (), runs: int = 200
-) -> Replay:
+def shuffled(table: Tabulated, *, target: Target, start: Start = ALONE, runs: int = 200) -> Replay:
     """Random search without a sampler, one trial at a time: quick enough for every report."""
     made = []
     for seed in range(runs):
-        rng = np.random.default_rng(seed)
-        rest = [point for point in table.among.points if point not in set(first)]
-        order = [*first, *rng.permutation(rest)[: MOST_TRIALS - len(first)]]
+        order = list(islice(_order(table, start, seed=seed), MOST_TRIALS))
         drawn = table.seeds[seed % len(table.seeds)]
-        strategy = Listed((table.training(int(point), drawn) for point in order), number=len(order))
+        strategy = Listed((table.training(point, drawn) for point in order), number=len(order))
         made.append(list(simulate(strategy, table, pruner=Never(), trials=MOST_TRIALS)))
-    name = "random after the pick" if first else "random"
-    return summarise(name, made, concurrency=1, best=target.best, pick=target.pick)
+    return summarise(start.of("random"), made, concurrency=1, target=target)
+
+
+def _order(table: Tabulated, start: Start, *, seed: int) -> Iterator[int]:
+    """All points, each once: what the start suggests, else at random."""
+    suggestions = Suggestions(start.first, start.prior(table.among, seed=seed))
+    rest = map(int, np.random.default_rng(seed).permutation(table.among.points))
+    asked: set[int] = set()
+    while len(asked) < len(table.among):
+        suggested = (point for point, _ in suggestions.after(len(asked)))
+        point = next(point for point in chain(suggested, rest) if point not in asked)
+        asked.add(point)
+        yield point
 
 
 def replay_study(
@@ -135,21 +150,28 @@ def replay_study(
     plan: Simulation = DEFAULTS,
     picks_file: str | None = None,
 ) -> tuple[Replay, ...]:
-    """A sampler on a study's results, from scratch and after the pick; kept in replays.json.
+    """A sampler on a study's results, from every one of `starts`; kept in replays.json.
 
     Raises:
         ValueError: too little is trained, or there are no picks.
     """
     past = Past(store)
     table, comparison = tabulated(past), compare(past, picks_file=picks_file)
-    target = _target(comparison)
-    pick = table.among.point(comparison.primary.network.network_id)
-    starts = [(), (pick,)] if pick is not None else [()]
-    made = [replay(table, sampler, target=target, first=first, plan=plan) for first in starts]
+    target, pick = _target(comparison), _pick(table, comparison)
+    _, picks = read_picks(store, picks_file)
+    begin = tuple(starts(pick, picks, table.among))
+    made = replays(table, sampler, target=target, begin=begin, plan=plan)
     names = {one.name for one in made}
     kept = [one for one in stored_replays(store) if one.name not in names]
     store.storage.write_json(FILE, {"replays": [asdict(one) for one in (*kept, *made)]})
-    return tuple(made)
+    return made
+
+
+def against_alone(replays: Iterable[Replay]) -> tuple[Replay, ...]:
+    """The first is the sampler alone; the others say what they save against it."""
+    alone, *others = replays
+    saved = [replace(one, saved=trials_saved(alone.needed, one.needed)) for one in others]
+    return (alone, *saved)
 
 
 def stored_replays(store: Store) -> tuple[Replay, ...]:
@@ -168,20 +190,26 @@ def stored_replays(store: Store) -> tuple[Replay, ...]:
         raise StoreError(f"{store.address}/{FILE}: must be replays, got {reason}") from None
 
 
-def report_replays(past: Past, comparison: Comparison) -> tuple[Replay, ...]:
-    """Random search with and without the pick, and the stored replays; nothing if too young."""
+def report_replays(
+    past: Past, comparison: Comparison, *, picks_file: str | None = None
+) -> tuple[Replay, ...]:
+    """Random search from every one of `starts`, and the stored replays; nothing if too young."""
     try:
         table = tabulated(past)
     except ValueError:
         return ()
-    target = _target(comparison)
-    pick = table.among.point(comparison.primary.network.network_id)
-    made = [shuffled(table, target=target)]
-    if pick is not None:
-        made.append(shuffled(table, target=target, first=(pick,)))
+    target, pick = _target(comparison), _pick(table, comparison)
+    _, picks = read_picks(past.store, picks_file)
+    begin = starts(pick, picks, table.among)
+    made = against_alone(shuffled(table, target=target, start=start) for start in begin)
     names = {one.name for one in made}
     return (*made, *(one for one in stored_replays(past.store) if one.name not in names))
 
 
 def _target(comparison: Comparison) -> Target:
-    return Target(comparison.best.accuracy.value, comparison.primary.network.accuracy.value)
+    best, pick = comparison.best.accuracy.value, comparison.primary.network.accuracy.value
+    return Target(best, pick, comparison.margin)
+
+
+def _pick(table: Tabulated, comparison: Comparison) -> int | None:
+    return table.among.point(comparison.primary.network.network_id)

@@ -7,15 +7,31 @@ trials, N networks.
 import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.judge.agreement import Interval
 from search.sampling.pruner import Pruner
 from search.sampling.strategy import Strategy
 from search.study.training import Outcome, Training
 
 Floats = NDArray[np.float64]
+QUARTILES = [0.25, 0.5, 0.75]
+NAN = float("nan")
+ROUNDING = 1e-9  # a mean of accuracies that is the margin away is within it
+
+
+class Target(NamedTuple):
+    """Accuracies on the seeds that measure: of the best network, and of the pick.
+
+    A network within `margin` of the best counts as found.
+    """
+
+    best: float
+    pick: float
+    margin: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +147,11 @@ class Replay:
         trials_to_match: median trials until the best so far is as good as the pick; NaN if half
             of the runs never got there.
         solved: share of the runs that got there.
+        needed: of each run, trials until the best so far is within the study's margin of the best
+            network; all its trials if it never is.
+        trials_to_best, trials_to_best_low, trials_to_best_high: median and quartiles of these.
+        found: share of the runs that got there.
+        saved: trials that this start saves against the same sampler alone (analysis.replay.saved).
     """
 
     name: str
@@ -143,24 +164,27 @@ class Replay:
     seconds: tuple[float, ...]
     trials_to_match: float
     solved: float
+    needed: tuple[float, ...] = ()
+    trials_to_best: float = NAN
+    trials_to_best_low: float = NAN
+    trials_to_best_high: float = NAN
+    found: float = NAN
+    saved: Interval | None = None
 
 
 def summarise(
-    name: str, runs: Sequence[Sequence[Step]], *, concurrency: int, best: float, pick: float
+    name: str, runs: Sequence[Sequence[Step]], *, concurrency: int, target: Target
 ) -> Replay:
-    """Anytime regret over runs.
-
-    Args:
-        best: accuracy of the best network, that regret is measured from; pick: of the pick.
-    """
+    """Anytime regret over runs."""
     num_trials = min(map(len, runs))
     truth_RT = np.array([[step.truth for step in run[:num_trials]] for run in runs])
     time_RT = np.array([[step.time_s for step in run[:num_trials]] for run in runs])
-    low, median, high = np.nanquantile(best - truth_RT, [0.25, 0.5, 0.75], axis=0)
-    reached_RT = truth_RT >= pick
-    reached_R = reached_RT.any(1)
-    first_R = np.where(reached_R, reached_RT.argmax(1) + 1, np.inf)
-    middle = float(np.median(first_R))
+    low, median, high = np.nanquantile(target.best - truth_RT, QUARTILES, axis=0)
+    as_pick_R = _first(truth_RT >= target.pick)
+    as_best_R = _first(truth_RT >= target.best - target.margin - ROUNDING)
+    middle = float(np.median(as_pick_R))
+    needed_R = np.minimum(as_best_R, num_trials)
+    to_best = np.quantile(needed_R, QUARTILES).tolist()
     return Replay(
         name=name,
         runs=len(runs),
@@ -170,6 +194,16 @@ def summarise(
         low=tuple(low.tolist()),
         high=tuple(high.tolist()),
         seconds=tuple(np.median(time_RT, axis=0).tolist()),
-        trials_to_match=middle if np.isfinite(middle) else float("nan"),
-        solved=float(reached_R.mean()),
+        trials_to_match=middle if np.isfinite(middle) else NAN,
+        solved=float(np.isfinite(as_pick_R).mean()),
+        needed=tuple(needed_R.tolist()),
+        trials_to_best_low=to_best[0],
+        trials_to_best=to_best[1],
+        trials_to_best_high=to_best[2],
+        found=float(np.isfinite(as_best_R).mean()),
     )
+
+
+def _first(is_there_RT: NDArray[np.bool_]) -> Floats:
+    """The trial from which on it was there, from 1; infinite if it never was: (R,)."""
+    return np.where(is_there_RT.any(1), is_there_RT.argmax(1) + 1.0, np.inf)

@@ -93,7 +93,7 @@ def gather(store: Store | Past, *, picks_file: str | None = None) -> StudyFacts:
         chart=chart,
         comparison=comparison,
         curves=_curves(past, comparison) if comparison else (),
-        replays=_replays(past, comparison, missing) if comparison else (),
+        replays=_replays(past, comparison, missing, picks_file=picks_file) if comparison else (),
         missing=(*missing, *(comparison.missing if comparison else ())),
     )
 
@@ -126,9 +126,11 @@ def _comparison(past: Past, missing: list[str], *, picks_file: str | None) -> Co
         return None
 
 
-def _replays(past: Past, comparison: Comparison, missing: list[str]) -> tuple[Replay, ...]:
+def _replays(
+    past: Past, comparison: Comparison, missing: list[str], *, picks_file: str | None
+) -> tuple[Replay, ...]:
     try:
-        return report_replays(past, comparison)
+        return report_replays(past, comparison, picks_file=picks_file)
     except StoreError as error:
         missing.append(f"The replays are damaged: {error}.")
         return ()

@@ -1,9 +1,12 @@
 """Anytime regret of replayed searches, with the pick's regret as a line."""
 
+from itertools import cycle
+
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from analysis.replay.simulate import Replay
+from analysis.replay.starts import is_wrong
 from analysis.report.figures import (
     BLUE,
     GREEN,
@@ -21,12 +24,13 @@ COLOURS = (GREY, ORANGE, GREEN, RED, SKY, "black")
 
 
 def draw_replays(replays: tuple[Replay, ...], *, pick_regret: float) -> Figure:
-    """Median regret of the best so far over trials, quartiles shaded."""
+    """Median regret of the best so far over trials, quartiles shaded; not of wrong priors."""
+    drawn = [replay for replay in replays if not is_wrong(replay.name)]
     with rc_context(STYLE):
         figure = new_figure(3.4)
         axes = figure.subplots()
         quiet_grid(axes)
-        for colour, replay in zip(COLOURS, replays, strict=False):
+        for colour, replay in zip(cycle(COLOURS), drawn, strict=False):
             low, middle, high = (
                 [100 * value for value in values]
                 for values in (replay.low, replay.regret, replay.high)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from analysis.judge.comparison import Comparison
 from analysis.predict.rules import MEANING
-from analysis.report import sentences
+from analysis.report import replay_table, sentences
 from analysis.report.checklist import checklist
 from analysis.report.curves import draw_curves
 from analysis.report.facts import StudyFacts, gather
@@ -29,6 +29,7 @@ from analysis.report.figures_study import (
 )
 from analysis.report.sentences import count_seeds
 from analysis.report.tables import flat, table_rows, to_csv
+from search.store.storage import Storage
 from search.store.store import Store
 
 TITLE = "Where should attention go?"
@@ -66,7 +67,8 @@ def report(folders: Sequence[str], out: str | Path | None = None, *, title: str 
 
     Args:
         folders: study folders; several studies share one HTML.
-        out: the HTML file; by default report.html in the first folder, which may be on s3.
+        out: the HTML file; by default report.html in the first folder, which may be on s3. What
+            belongs to a study that ships is written here: NAME.html and the folder NAME.
 
     Returns:
         Where the HTML is.
@@ -76,10 +78,15 @@ def report(folders: Sequence[str], out: str | Path | None = None, *, title: str 
     """
     stores = [Store(folder) for folder in folders]
     parts = [Part.of(gather(store)) for store in stores]
+    beside = Path(out).parent if out else Path()
     for store, part in zip(stores, parts, strict=True):
-        for name, data in side_files(part):
-            store.storage.write(f"report/{name}", data)
+        name = part.facts.study.name
+        target = Storage(beside / name) if store.storage.is_shipped else store.storage
+        for file, data in side_files(part):
+            target.write(f"report/{file}", data)
     page = render(parts, title=title).encode()
+    if out is None and stores[0].storage.is_shipped:
+        out = f"{parts[0].facts.study.name}.html"
     if out is None:
         stores[0].storage.write("report.html", page)
         return f"{stores[0].address}/report.html"
@@ -92,6 +99,11 @@ def render(parts: Sequence[Part], *, title: str = TITLE) -> str:
     """The HTML page; it needs nothing but itself."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.globals |= {"words": sentences, "checklist": checklist, "table_rows": table_rows}
+    environment.globals |= {
+        "replay_headings": replay_table.HEADINGS,
+        "replay_rows": replay_table.replay_rows,
+        "replay_note": replay_table.NOTE,
+    }
     environment.filters["inline"] = _inline
     template = environment.from_string(files("analysis.report").joinpath("report.html").read_text())
     return template.render(title=title, parts=parts, rules=MEANING)
@@ -141,8 +153,8 @@ def _course_pictures(facts: StudyFacts, comparison: Comparison) -> Iterator[Pict
         yield Picture(
             name="replay",
             caption=f"{facts.replays[0].runs} simulated searches each, on the stored results: "
-            "median and quartiles. The best so far is chosen by validation accuracy: its regret "
-            "can rise.",
+            "median and quartiles; wrong priors are in the table only. The best so far is chosen "
+            "by validation accuracy: its regret can rise.",
             figure=draw_replays(facts.replays, pick_regret=comparison.primary.regret.value),
         )
     if facts.curves:

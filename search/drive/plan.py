@@ -55,6 +55,7 @@ def _main_strategy(past: Past, study: Study, among: Networks | None) -> Strategy
             from search.sampling.sampler import AskTell
 
             known = past.known(past.history.final(study.max_attempts))
-            return AskTell(study, among, known=known, first=past.extras.first)
+            first, prior = past.extras.first, past.extras.prior
+            return AskTell(study, among, known=known, first=first, prior=prior)
         case _:
             assert_never(study.strategy)

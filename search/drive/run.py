@@ -9,11 +9,11 @@ from search.errors import StudyError
 from search.store.compact import merge_all
 from search.store.extras import (
     read_extras,
-    warm_points,
     with_finalists,
     with_more_trials,
     write_extras,
 )
+from search.store.hints import Hints
 from search.store.history import read_history
 from search.store.lease import Lease
 from search.store.lost import account_for
@@ -25,32 +25,37 @@ from search.store.testset import FILE, write_test_images
 from search.study.study import Study
 from stacnet.data.images import load
 
+NO_HINTS = Hints()
+
 
 def search(
-    study: Study, out: str | Path, *, options: Options, reuse_from: str = "", warm_start: str = ""
+    study: Study,
+    out: str | Path,
+    *,
+    options: Options,
+    reuse_from: str = "",
+    hints: Hints = NO_HINTS,
 ) -> Summary:
     """Begin a study, or go on with it.
 
     Args:
         out: folder or s3:// address.
         reuse_from: another study whose finished trainings count.
-        warm_start: file of networks that a sampled study tries first.
+        hints: files that tell a sampled study where to look first.
 
     Raises:
         ValueError: the study cannot be trained here, another driver is at work, the folder holds
             another study, the storage fails.
     """
-    store, points = Store(out), None
-    if warm_start:
-        points = warm_points(Path(warm_start).read_bytes(), study.space, source=warm_start)
+    store, additions = Store(out), hints.read(study)
     study = admitted(store, study, address=options.address)
     if reuse_from:
         check_source(Store(reuse_from), study)
     with Lease(store.storage) as lease:
         store.begin(study)
         _note_test_images(store, study)
-        if points:
-            write_extras(store.storage, replace(read_extras(store.storage), first=points))
+        if additions:
+            write_extras(store.storage, replace(read_extras(store.storage), **additions))
         if reuse_from:
             _reuse(store, Store(reuse_from), study)
         return carry_out(store, lease, options)

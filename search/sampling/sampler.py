@@ -27,6 +27,7 @@ from search.sampling.optuna_space import (
 )
 from search.sampling.strategy import Answer
 from search.study.networks import Networks, meets_bounds, num_networks
+from search.study.prior import HINTED, Prior, Suggestions
 from search.study.study import Sampled, Study
 from search.study.training import Outcome, Training
 from stacnet.spec import NetworkSpec
@@ -40,12 +41,13 @@ DRAWS = 10_000  # random draws from a space too large to list before it counts a
 class _Network:
     """A network that was asked for. `values` is None until Optuna was told, empty if it failed.
 
-    `trial` is Optuna's, or only its number.
+    `trial` is Optuna's, or only its number; `by` is empty if it was the sampler that chose it.
     """
 
     spec: NetworkSpec
     point: int
-    trial: optuna.Trial | int | None
+    trial: optuna.Trial | int | None = None
+    by: str = ""
     begun: set[int] = field(default_factory=set)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     values: list[float] | None = None
@@ -59,6 +61,7 @@ class AskTell:
         among: the networks that may be chosen; None for a space too large to list.
         known: trainings with outcomes in order of completion, and begun ones with None.
         first: points to try before the sampler is asked.
+        prior: networks that are tried at its turns.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class AskTell:
         *,
         known: Iterable[tuple[Training, Outcome | None]] = (),
         first: Iterable[int] = (),
+        prior: Prior | None = None,
     ) -> None:
         assert isinstance(study.strategy, Sampled)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -75,7 +79,7 @@ class AskTell:
         self._concurrency = study.strategy.concurrency or 2
         self._flat = FlatSpace(study.space)
         self._metrics = [objective.metric for objective in study.objectives]
-        self._first = list(dict.fromkeys(first))[::-1]
+        self._suggestions = Suggestions(first, prior)
         self._networks: dict[str, _Network] = {}
         self._open: dict[str, _Network] = {}  # asked for, but not told to Optuna
         self._finished = 0  # trials of Optuna's study that are
@@ -146,8 +150,8 @@ class AskTell:
         self._finished += 1
 
     def _propose(self) -> _Network | None:
-        while self._first:
-            network = self._fresh(self._first.pop())
+        for point, by in self._suggestions.after(len(self._networks)):
+            network = self._fresh(point, by=by)
             if network is not None:
                 return self._adopt(network)
         for _ in range(GP_REASKS if self._plan.sampler == "gp" else REASKS):
@@ -176,11 +180,11 @@ class AskTell:
             self._optuna.add_trial(self._flat.trial(network.point, TrialState.RUNNING))
             network.trial = number
 
-    def _fresh(self, point: int) -> _Network | None:
+    def _fresh(self, point: int, *, by: str = "") -> _Network | None:
         spec = self._study.space.spec(point)
         if spec.network_id in self._networks or not self._is_allowed(spec):
             return None
-        return _Network(spec=spec, point=point, trial=None)
+        return _Network(spec=spec, point=point, by=by)
 
     def _adopt(self, network: _Network) -> _Network:
         """Make the network a trial of Optuna's as if it had been suggested."""
@@ -209,8 +213,9 @@ class AskTell:
         for training, outcome in known:
             if training.point is None or training.seed not in seeds:
                 continue
+            by = said if (said := training.suggested_by).startswith(HINTED) else ""
             network = self._networks.setdefault(
-                training.network_id, _Network(spec=training.spec, point=training.point, trial=None)
+                training.network_id, _Network(spec=training.spec, point=training.point, by=by)
             )
             network.begun.add(training.seed)
             if outcome is not None:
@@ -237,5 +242,5 @@ class AskTell:
             protocol_id=self._study.protocol.protocol_id,
             seed=seed,
             point=network.point,
-            suggested_by=self._suggested_by,
+            suggested_by=network.by or self._suggested_by,
         )

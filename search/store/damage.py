@@ -18,7 +18,7 @@ from stacnet.checkpoint import CheckpointError, prove
 # Files that there are once: what is lost with each, or how to make it again.
 NOTES = {
     "study.json": "write it again: stac search STUDY --out DIR, with the same study",
-    "extras.json": "lost: added trials, promotions, warm starts, finalists",
+    "extras.json": "lost: added trials, promotions, warm starts, a prior, finalists",
     "lease.json": "lost: which trainings ran when the last driver ended, and what they cost",
     "manifest.parquet": "made again",
     "test_images.parquet": "made again: stac resume DIR",

@@ -1,4 +1,4 @@
-"""What was added to a study after it began: more trials, promotions, warm starts, finalists."""
+"""What was added to a study: more trials, promotions, warm starts, a prior, finalists."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -15,6 +15,7 @@ from search.store.storage import Storage
 from search.store.store import Store
 from search.study.metrics import METRICS
 from search.study.networks import Networks
+from search.study.prior import Prior
 from search.study.space import Space
 from search.study.study import Sampled, Study
 from search.study.training import Training, id_of
@@ -41,6 +42,7 @@ class Extras:
         trials: more networks for a sampled study.
         promoted: training ids of pruned trainings that are trained to their end.
         first: points that are tried before the sampler is asked.
+        prior: networks that are tried at its turns.
         finalists: networks that get the study's fresh seeds.
     """
 
@@ -49,6 +51,7 @@ class Extras:
     trials: int = 0
     promoted: tuple[str, ...] = ()
     first: tuple[int, ...] = ()
+    prior: Prior | None = None
     finalists: tuple[Finalist, ...] = ()
 
 

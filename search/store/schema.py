@@ -132,7 +132,7 @@ _EFFORT = [
     _column("hostname", pa.string(), "machine"),
 ]
 _ORIGIN = [
-    _column("suggested_by", pa.string(), "exhaustive, a sampler with its arguments, picks, reuse"),
+    _column("suggested_by", pa.string(), "a sampler with its arguments, prior, reuse, ..."),
     _column(
         "order",
         pa.int64(),

@@ -13,6 +13,7 @@ from pyarrow import fs
 from search.errors import StorageError, UnreadableError
 from search.store.local_files import is_regular, read_regular, scanned, sync
 from search.store.sealed import seal, unseal
+from search.store.shipped import SCHEME, shipped_folder
 
 _T = TypeVar("_T")
 PATIENCE_S = 60.0  # how long a storage that fails is tried again
@@ -35,10 +36,10 @@ RULES = {
 
 
 class Storage:
-    """A folder by its address: a local path, or `s3://bucket/prefix`.
+    """A folder by its address: a local path, `s3://bucket/prefix`, or `bench:NAME`.
 
     S3 takes its endpoint, region and credentials from the standard AWS environment variables.
-    An operation that fails is tried again for about a minute.
+    An operation that fails is tried again for about a minute. A study that ships is never changed.
 
     Args:
         path: local path or address; made when first written.
@@ -51,6 +52,9 @@ class Storage:
         text = str(path)
         if "\0" in text:
             raise StorageError(f"path must have no zero byte, got {text!r}")
+        self.is_shipped = text.startswith(SCHEME)
+        if self.is_shipped:
+            text = str(shipped_folder(text))
         self.is_local = "://" not in text
         if self.is_local:
             self.address = str(Path(text).expanduser().absolute())
@@ -97,11 +101,13 @@ class Storage:
 
     def write(self, name: str, data: bytes) -> None:
         """Replace the file: a reader sees the old bytes or the new ones, also after a crash."""
+        self._refuse_shipped(name)
         once = self._write_local if self.is_local else self._put
         self._patiently(lambda: once(name, data), f"write {name}")
 
     def upload(self, name: str, source: Path) -> None:
         """Put a local file there, a piece at a time; whole or not at all, like `write`."""
+        self._refuse_shipped(name)
 
         def once() -> None:
             hidden = PurePosixPath(name).with_name(f".{PurePosixPath(name).name}")
@@ -138,6 +144,7 @@ class Storage:
 
     def move(self, name: str, to: str) -> None:
         """Give a file (or, locally, anything else) another name."""
+        self._refuse_shipped(name)
 
         def once() -> None:
             if self.is_local:
@@ -150,6 +157,7 @@ class Storage:
 
     def delete(self, name: str) -> None:
         """Remove a file; it may be gone already."""
+        self._refuse_shipped(name)
 
         def once() -> None:
             try:
@@ -161,6 +169,7 @@ class Storage:
 
     def delete_folder(self, folder: str) -> None:
         """Remove a folder with what it holds; it may be gone already."""
+        self._refuse_shipped(folder)
 
         def once() -> None:
             try:
@@ -181,6 +190,13 @@ class Storage:
             return {PurePosixPath(i.path).name: i.type == fs.FileType.File for i in found}
 
         return self._patiently(once, f"list {folder}".rstrip())
+
+    def _refuse_shipped(self, name: str) -> None:
+        if self.is_shipped:
+            raise StorageError(
+                f"{self.address}: a study that ships must stay as it is, got a change of {name}; "
+                f"copy the folder to go on with it"
+            )
 
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}" if name else self._root

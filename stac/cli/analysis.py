@@ -197,17 +197,15 @@ def replay(command: c.Replay) -> None:
         )
         found = replay_study(Store(command.folder), command.sampler, plan=plan)
     if command.json:
-        print(json.dumps([asdict(one) for one in found]))
+        from analysis.judge.comparison import plain
+
+        print(json.dumps(plain([asdict(one) for one in found])))
         return
-    table = Table(
-        "strategy", "runs", "trials to match the pick", "solved", "final regret", box=None
-    )
-    for one in found:
-        table.add_row(
-            one.name,
-            f"{one.runs}",
-            f"{one.trials_to_match:.0f}",
-            f"{100 * one.solved:.0f} %",
-            f"{100 * one.regret[-1]:.2f} points",
-        )
-    Console().print(table)
+    from analysis.report.replay_table import HEADINGS, NOTE, replay_rows
+
+    table = Table(*HEADINGS, box=None)
+    for row in replay_rows(found):
+        table.add_row(*row)
+    console = Console()
+    console.print(table)
+    console.print(f"{found[0].runs} simulated searches each. {NOTE}", highlight=False)

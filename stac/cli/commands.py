@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg, subcommand
 from stac.cli.cluster_commands import Down, Log, Runs, Stop, Submit, Up, Wait
 from stac.cli.flags import DataFlags, Folder, NetworkFlags
 from stac.cli.study_commands import (
+    Bench,
     Compact,
     Doctor,
     Export,
@@ -156,6 +157,7 @@ class Inspect:
 COMMANDS: dict[type, str] = {
     Demo: "analysis:demo",
     Studies: "studies:run",
+    Bench: "studies:bench",
     Plan: "plan:run",
     Search: "study:search",
     Resume: "study:resume",

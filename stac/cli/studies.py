@@ -1,4 +1,4 @@
-"""`stac studies`: what each named study is for, how large it is, and how long it takes here."""
+"""`stac studies | bench`: the named studies and what they take; those that ship."""
 
 import inspect
 import json
@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from search.drive.ray_session import lent_cpus
+from search.store.shipped import SCHEME, shipped_studies
 from search.study.networks import networks, num_networks, num_trainings
 from search.study.studies import TRAINING_CORE_S, named_studies
 from search.study.study import Exhaustive, Study
-from stac.cli.study_commands import Studies
+from stac.cli.study_commands import Bench, Studies
 
 
 def run(command: Studies) -> int:
@@ -33,6 +34,40 @@ def run(command: Studies) -> int:
     return 0
 
 
+def bench(command: Bench) -> int:
+    """Print what ships; 0."""
+    facts = [shipped_facts(name) for name in shipped_studies()]
+    if command.json:
+        print(json.dumps(facts))
+        return 0
+    table = Table("study", "networks", "trainings", "device hours", "for", box=None)
+    for fact in facts:
+        sizes = f"{fact['networks']}", f"{fact['cells']}", f"{fact['device_hours']:.1f}"
+        table.add_row(fact["study"], *sizes, fact["about"])
+    Console().print(table)
+    print("Each opens as a DIR: stac compare bench:NAME, stac report bench:NAME, ...")
+    return 0
+
+
+def shipped_facts(name: str) -> dict[str, Any]:
+    """What a study that ships holds."""
+    from search.store.status import status
+    from search.store.store import Store
+
+    now = status(Store(f"{SCHEME}{name}"))
+    return {
+        "study": f"{SCHEME}{name}",
+        "networks": len(networks(Store(f"{SCHEME}{name}").study().space)),
+        "cells": now.complete,
+        "device_hours": now.device_s / 3600,
+        "about": _about(named_studies()[name]) if name in named_studies() else "",
+    }
+
+
+def _about(make: Callable[[], Study]) -> str:
+    return (inspect.getdoc(getattr(make, "func", make)) or "").splitlines()[0]
+
+
 def rough(hours: float) -> str:
     """`~ 3 min`, or `~ 2.5 h`."""
     return f"~ {hours:.1f} h" if hours >= 1 else f"~ {max(round(60 * hours), 1)} min"
@@ -49,11 +84,10 @@ def study_facts(make: Callable[[], Study], *, cores: int) -> dict[str, Any]:
     trainings = num_trainings(study, among)
     training_s = TRAINING_CORE_S.get(study.name)
     waves = -(-trainings * study.resources.cpus // cores)
-    text = inspect.getdoc(getattr(make, "func", make)) or ""
     return {
         "study": study.name,
         "networks": num_networks(study, among),
         "cells": trainings,
         "hours": waves * training_s / 3600 if training_s else None,
-        "about": text.splitlines()[0],
+        "about": _about(make),
     }

@@ -5,6 +5,7 @@ from typing import assert_never
 
 from search.drive import run as engine
 from search.drive.run import Options, Summary
+from search.store.hints import Hints
 from search.store.repair import repair
 from search.store.rows import code_facts
 from search.store.store import Store
@@ -24,7 +25,7 @@ def search(command: c.Search) -> None:
         command.out,
         options=options,
         reuse_from=command.reuse_from or "",
-        warm_start=command.warm_start or "",
+        hints=Hints(warm_start=command.warm_start or "", prior=command.prior or ""),
     )
     _say(summary, command.out)
 

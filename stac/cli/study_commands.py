@@ -17,6 +17,14 @@ class Studies:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Bench:
+    """List the studies that ship, searched to their end: bench:NAME stands for their DIR."""
+
+    json: bool = False
+    """print JSON"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What a study could show (tau, difference), and what it takes: hours, memory, storage, money.
 
@@ -63,6 +71,9 @@ class Search(RunOptions):
     """folder of another study whose finished trainings count"""
     warm_start: str | None = None
     """file of networks (such as picks.json) that a sampled study tries first"""
+    prior: str | None = None
+    """picks.json, or picks.json:PREDICTOR (by default the primary rule), whose ranking a sampled
+    study mixes in at a rate that decays"""
 
 
 @dataclass(frozen=True, kw_only=True)

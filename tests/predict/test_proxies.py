@@ -93,9 +93,9 @@ def test_each_proxy_tells_placements_apart_or_is_called_blind() -> None:
         assert pick.noise is not None
         spread = float(np.std([score for score in pick.scores if score is not None]))
         assert pick.is_blind == (spread <= pick.noise or len(set(pick.scores)) < 3)
-    blind = make_pick("x", "proxy", np.arange(9) * 1e-3, among, cost_s=0.0, noise=1.0)
-    seeing = make_pick("x", "proxy", np.arange(9) * 1e-3, among, cost_s=0.0, noise=1e-4)
     constant = make_pick("x", "proxy", np.ones(9), among, cost_s=0.0)
+    blind = replace(constant, scores=tuple(np.arange(9) * 1e-3), noise=1.0)
+    seeing = replace(constant, scores=tuple(np.arange(9) * 1e-3), noise=1e-4)
     assert (blind.is_blind, seeing.is_blind, constant.is_blind) == (True, False, True)
 
 

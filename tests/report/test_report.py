@@ -12,23 +12,17 @@ import pytest
 import torch
 from planted import planted_store, small_study
 
-from analysis.judge.agreement import Interval
 from analysis.judge.compare import compare
-from analysis.predict.predict import predict, vanilla_networks
+from analysis.predict.predict import predict
 from analysis.predict.rules import MEANING, RULES
 from analysis.report.checklist import checklist
 from analysis.report.facts import StudyFacts, gather
 from analysis.report.figures import to_bytes
 from analysis.report.figures_map import map_facts
 from analysis.report.figures_study import cost_facts, frontier_facts, ranking_facts
+from analysis.report.replay_table import replay_rows
 from analysis.report.report import Part, render, report
-from analysis.report.sentences import (
-    answer,
-    data_sentence,
-    points,
-    ranking_sentence,
-    seconds,
-)
+from analysis.report.sentences import answer, data_sentence
 from analysis.report.tables import table_rows
 from search.store.store import Store
 from stacnet.data_spec import Digits
@@ -128,6 +122,12 @@ def test_figures_and_tables_are_written_as_files(store, page):
     assert first.startswith("R2+R5,rule")
 
 
+def test_the_page_tells_what_the_picks_would_have_saved_a_search(page, facts):
+    assert facts.replays[2].name == "random with prior R2+R5"
+    for row in replay_rows(facts.replays):
+        assert all(f">{text}</td>" in page for text in row)
+
+
 def test_two_studies_share_one_page_with_one_introduction(facts):
     other = replace(facts, study=replace(facts.study, name="second"))
     page = render([Part.of(facts), Part.of(other)], title="Both")
@@ -153,14 +153,6 @@ def test_a_partial_study_is_reported_and_counts_its_trainings(tmp_path, store):
     page = Path(report([partial.address])).read_text()
     assert "The search is not finished: 43 of 144 trainings." in page
     assert "There is no map yet" in page
-
-
-def test_a_map_without_weights_is_refused_with_the_network(tmp_path):
-    store = Store(str(tmp_path))
-    study = small_study()
-    store.begin(study)
-    with pytest.raises(ValueError, match="needs the weights of the trained vanilla network"):
-        vanilla_networks(store, study)
 
 
 def test_the_map_figure_shows_every_control_and_permuted_layout(facts):
@@ -250,22 +242,3 @@ def test_a_report_of_one_seed_does_not_speak_of_others(facts, store, tmp_path):
     assert "With one seed there is no noise ceiling." in page
     assert "dotted" not in page
     assert "dotted: a perfect predictor" in render([Part.of(facts)])
-
-
-def test_ranks_are_said_to_be_told_apart_or_not_with_the_tau_that_is_needed(facts):
-    primary = facts.comparison.primary
-    text = ranking_sentence(replace(primary, tau_needed=0.6))
-    assert "random maps alone reach 0.60" in text
-    lost = replace(primary, tau=Interval(float("nan"), float("nan"), float("nan"), 0))
-    assert "cannot be compared" in ranking_sentence(lost)
-
-
-def test_numbers_are_written_for_people():
-    assert points(Interval(-0.012, -0.02, 0.001, 3)) == (
-        "\N{MINUS SIGN}1.2 points (95 % interval \N{MINUS SIGN}2.0 to 0.1, 3 seeds)"
-    )
-    assert (
-        points(Interval(0.01, float("nan"), float("nan"), 1)) == "1.0 points (1 seed, no interval)"
-    )
-    assert seconds(3.21) == "3.2 s"
-    assert seconds(36000) == "10.0 hours"

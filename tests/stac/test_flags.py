@@ -14,6 +14,7 @@ demo: --out
 studies: --json
 plan: STUDY --override --seconds --slots --price --json
 search: --address --budget-s --loggers STUDY --out --override --reuse-from --warm-start
+    --prior
 resume: --address --budget-s --loggers DIR
 extend: --address --budget-s --loggers DIR --trials --promote
 finalists: --address --budget-s --loggers DIR
