@@ -36,7 +36,17 @@ ELSEWHERE = {
     },
     "docs/cluster.md": {"": "test_cluster runs it on hosts of its own; AWS needs an account"},
     "docs/own_data.md": {"examples/glyph_fonts.sh": "installs packages; any fonts do for a test"},
-    "docs/publish.md": {"stac finalists": "40 trainings; test_run runs the finalists"},
+    "docs/own_study.md": dict.fromkeys(
+        (
+            "stac data prepare",
+            "stac search imagenet64",
+            "stac classrepsim out/imagenet64",
+            "stac finalists out/imagenet64",
+            "stac compare out/imagenet64",
+        ),
+        "needs the official files and many GPU-hours; test_paper_studies runs it cut down",
+    ),
+    "docs/publish.md": {"stac finalists": "many trainings; test_engine runs the finalists"},
 }
 # What runs here in a smaller form: words added to a command, or text replaced in the README.
 ONE = """--override 'space.scales=[["off"],["off"],["off"]]' protocol.epochs=1"""

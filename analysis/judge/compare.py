@@ -21,6 +21,7 @@ from analysis.judge.judged import Contrast, Judged
 from analysis.judge.missing import missing, seen_too_much
 from analysis.judge.results import Results, results_from_table
 from analysis.judge.trained import training_picks
+from analysis.judge.twins import twin_contrasts
 from analysis.predict.picks import Pick, Picks, check_picks, picks_from_json
 from analysis.predict.seeds import split_seeds
 from search.store.past import Past, past_of
@@ -68,6 +69,7 @@ def compare(store: Store | Past, *, picks_file: str | None = None) -> Comparison
             picks=picks,
             epochs=past.epochs,
             search_s=float(np.nansum(past.attempts.table["device_s"].to_numpy())),
+            twins=twin_contrasts(past),
         )
     )
 
@@ -101,6 +103,7 @@ class Material:
         epochs: columns of EPOCH_COLUMNS, by training and epoch.
         search_s: device seconds of all attempts.
         answers: right answers per test image, where they are stored.
+        twins: contrasts with widened twins, where they were trained.
     """
 
     study: Study
@@ -110,6 +113,7 @@ class Material:
     epochs: pa.Table
     search_s: float
     answers: Answers | None = None
+    twins: tuple[Contrast, ...] = ()
 
 
 def judge_all(material: Material) -> Comparison:
@@ -147,7 +151,7 @@ def judge_all(material: Material) -> Comparison:
         diverged=tuple(results.network_ids[row] for row in np.flatnonzero(~results.is_sound_N)),
         test_images=material.answers.images if material.answers else None,
         image_groups=material.answers.num_groups if material.answers else None,
-        contrasts=tuple(contrasts(bench, judged, vanilla_row)),
+        contrasts=(*contrasts(bench, judged, vanilla_row), *material.twins),
         fronts=tuple(bench.fronts.values()),
         costs=_costs(material),
         missing=(

@@ -90,7 +90,7 @@ def extend(out: str | Path, *, trials: int, promote: int = 0, options: Options) 
 
 
 def finalists(out: str | Path, *, options: Options) -> Summary:
-    """Train the best networks, the picks, vanilla and SE with the study's fresh seeds.
+    """Train the best, the picks, vanilla, SE and widened twins with the study's fresh seeds.
 
     Raises:
         StudyError: the search is not finished; or as for `resume`.

@@ -19,6 +19,7 @@ from search.study.prior import Prior
 from search.study.space import Space
 from search.study.study import Sampled, Study
 from search.study.training import Training, id_of
+from search.study.twins import widened_twins
 from stacnet.spec import AttentionSpec, NetworkSpec
 
 FILE = "extras.json"
@@ -118,9 +119,10 @@ def with_more_trials(store: Store, *, trials: int, promote: int) -> Extras:
 
 
 def with_finalists(store: Store) -> Extras:
-    """Additions after `stac finalists`: the best, the picks, vanilla and SE.
+    """Additions after `stac finalists`: the best, the picks, vanilla and SE, and widened twins.
 
-    The best are chosen on the study's own seeds, so that the fresh ones judge them unbiased.
+    The best are chosen on the study's own seeds, so that the fresh ones judge them unbiased. Twins
+    are those of the best network and of the primary rule's pick.
     """
     study, extras = store.study(), read_extras(store.storage)
     chosen = {one.reason: one for one in extras.finalists}
@@ -134,7 +136,21 @@ def with_finalists(store: Store) -> Extras:
         chosen.setdefault(f"top {rank}", Finalist(spec=spec.to_dict(), reason=f"top {rank}"))
     for name, spec in (references | _picks(store)).items():
         chosen[name] = Finalist(spec=spec.to_dict(), reason=name)
+    for whose in compared_with_twins(study):
+        if whose in chosen:
+            chosen |= _twins(chosen[whose], reduction=study.space.reductions[0])
     return replace(extras, finalists=tuple(chosen.values()))
+
+
+def compared_with_twins(study: Study) -> tuple[str, str]:
+    """Reasons of the finalists that get widened twins."""
+    return "top 1", f"pick {study.primary_rule}"
+
+
+def _twins(of: Finalist, *, reduction: int) -> dict[str, Finalist]:
+    found = widened_twins(NetworkSpec.from_dict(of.spec), reduction=reduction)
+    named = ((f"{name} of {of.reason}", twin) for name, twin in found if twin is not None)
+    return {name: Finalist(spec=twin.to_dict(), reason=name) for name, twin in named}
 
 
 def finalist_trainings(study: Study, extras: Extras, among: Networks | None) -> list[Training]:

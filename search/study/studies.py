@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from search.study.paper_studies import paper_studies
 from search.study.space import Scale, Space
 from search.study.study import Exhaustive, Finalists, Sampled, Study, study_from_json
 from search.study.study_file import study_from_file
@@ -14,9 +15,9 @@ from stacnet.data_spec import Digits, Prepared, ScaleSignal, ShiftedLayouts
 from stacnet.protocol import Protocol
 from stacnet.spec import NetworkSpec, resnet
 
-# Seconds of one core that a training of the named studies takes: measured on one core of an AMD
-# EPYC, 2026-11. A count of operations would not tell: networks this small wait
-# for memory and calls.
+# Seconds of one core that a training of the named studies takes, but for those of official data,
+# which `stac plan` times: measured on one core of an AMD EPYC, 2026-11. A count of operations
+# would not tell: networks this small wait for memory and calls.
 TRAINING_CORE_S = {
     "demo-patch": 6.0,
     "demo-wide": 10.0,
@@ -158,7 +159,7 @@ def named_studies() -> dict[str, Callable[[], Study]]:
         "layouts-8": partial(layouts, 8, kernels=(1, 1, 1)),
         "sawtooth": sawtooth,
         "shifted-layouts": shifted_layouts,
-    }
+    } | paper_studies()
 
 
 def load_study(name: str) -> Study:

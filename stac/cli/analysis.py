@@ -155,7 +155,7 @@ def compare(command: c.Compare) -> None:
     with Waiting("comparing the picks with what was searched"):
         from analysis.judge import compare as judging
         from analysis.report.facts import gather
-        from analysis.report.sentences import summary
+        from analysis.report.sentences import points, summary
 
         comparison = judging.compare(store, picks_file=command.picks)
         facts = gather(store, picks_file=command.picks) if command.json else None
@@ -166,6 +166,9 @@ def compare(command: c.Compare) -> None:
     for sentence in summary(comparison):
         console.print(sentence, highlight=False)
     console.print(_ranking_table(comparison))
+    for contrast in comparison.contrasts:
+        if " minus widened " in contrast.label:
+            print(f"{contrast.label}: {points(contrast.difference)}")
 
 
 def _ranking_table(comparison: "Comparison") -> Table:

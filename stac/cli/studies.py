@@ -13,7 +13,7 @@ from search.drive.ray_session import lent_cpus
 from search.store.shipped import SCHEME, shipped_studies
 from search.study.networks import networks, num_networks, num_trainings
 from search.study.studies import TRAINING_CORE_S, named_studies
-from search.study.study import Study
+from search.study.study import Exhaustive, Study
 from stac.cli.study_commands import Bench, Studies
 
 
@@ -26,7 +26,8 @@ def run(command: Studies) -> int:
         return 0
     table = Table("study", "networks", "trainings", "time", "for", box=None)
     for fact in facts:
-        sizes = f"{fact['networks']}", f"{fact['cells']}", rough(fact["hours"])
+        time = "stac plan" if fact["hours"] is None else rough(fact["hours"])
+        sizes = f"{fact['networks']}", f"{fact['cells']}", time
         table.add_row(fact["study"], *sizes, fact["about"])
     Console().print(table)
     print(f"The time is a rough one on {cores} cores here.")
@@ -75,16 +76,18 @@ def rough(hours: float) -> str:
 def study_facts(make: Callable[[], Study], *, cores: int) -> dict[str, Any]:
     """Size of a named study, and the hours it takes on so many cores as in `TRAINING_CORE_S`.
 
-    A training has one core; the start of Ray and what follows a search is not in it.
+    A training has one core; the start of Ray and what follows a search is not in it. Hours are
+    None where `stac plan` has to time them; a sampled study's space is not listed.
     """
     study = make()
-    among = networks(study.space)
+    among = networks(study.space) if isinstance(study.strategy, Exhaustive) else None
     trainings = num_trainings(study, among)
+    training_s = TRAINING_CORE_S.get(study.name)
     waves = -(-trainings * study.resources.cpus // cores)
     return {
         "study": study.name,
         "networks": num_networks(study, among),
         "cells": trainings,
-        "hours": waves * TRAINING_CORE_S[study.name] / 3600,
+        "hours": waves * training_s / 3600 if training_s else None,
         "about": _about(make),
     }

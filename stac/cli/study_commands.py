@@ -26,12 +26,21 @@ class Bench:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a study could show: the tau and the difference that its networks and seeds resolve."""
+    """What a study could show (tau, difference), and what it takes: hours, memory, storage, money.
+
+    Steps of three of its networks are timed here on made-up images; its data need not be here.
+    """
 
     study: Annotated[Positional[str], arg(name="STUDY", metavar="STUDY")]
     """name or file.py:function"""
     override: Overrides = ()
     """fields of the study, such as margin=0.005; may be repeated"""
+    seconds: float = 30.0
+    """how long steps are timed at most, about; 0 for what the study could show alone"""
+    slots: int | None = None
+    """trainings at once; by default as many as fit here"""
+    price: float | None = None
+    """of one device (a GPU, a core) for an hour"""
     json: bool = False
     """print JSON"""
 
@@ -89,7 +98,7 @@ class Extend(RunOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Finalists(RunOptions):
-    """Train the best networks, the picks, vanilla and SE with fresh seeds."""
+    """Train the best networks, the picks, vanilla, SE and widened twins with fresh seeds."""
 
     folder: Folder
     """the study's folder"""

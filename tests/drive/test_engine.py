@@ -124,17 +124,21 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_finalists_train_the_best_and_the_references_with_fresh_seeds(finished: Path) -> None:
-    assert finalists(finished, options=HERE).ended == 8
+def test_finalists_are_the_best_the_references_and_widened_twins_with_fresh_seeds(
+    finished: Path,
+) -> None:
+    ended = finalists(finished, options=HERE).ended
     store = Store(finished)
-    rows = store.trainings(["seed", "suggested_by", *KEY[:2]]).to_pylist()
+    rows = store.trainings(["seed", "suggested_by", "macs", "params", *KEY[:2]]).to_pylist()
     fresh = [row for row in rows if row["seed"] >= 100]
-    assert {row["suggested_by"] for row in fresh} == {
-        "finalist: vanilla",
-        "finalist: SE everywhere",
-        "finalist: top 1",
-        "finalist: top 2",
-    }
+    by_reason = {row["suggested_by"].removeprefix("finalist: "): row for row in fresh}
+    twins = {name for name in by_reason if name.endswith(" of top 1")}
+    assert by_reason.keys() - twins == {"vanilla", "SE everywhere", "top 1", "top 2"}
+    assert {"widened vanilla (parameters) of top 1", "widened SE (parameters) of top 1"} <= twins
+    assert ended == len(fresh) == 2 * (4 + len(twins))
+    for name in twins:
+        cost = "macs" if "(MACs)" in name else "params"
+        assert by_reason[name][cost] == pytest.approx(by_reason["top 1"][cost], rel=0.01)
     assert finalists(finished, options=HERE).ended == 0
     assert store.weights("-".join(str(fresh[0][name]) for name in KEY)) is not None
 

@@ -1,6 +1,7 @@
 """What a study could show, said before it runs."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -41,8 +42,41 @@ def test_one_network_or_few_seeds_have_nothing_to_show():
 def test_the_command_prints_sentences_or_numbers(capsys):
     for words in ((), ("--json",)):
         with pytest.raises(SystemExit) as stop:
-            main(["plan", "digits", *words])
+            main(["plan", "digits", "--seconds", "0", *words])
         assert stop.value.code == 0
     *sentences, numbers = capsys.readouterr().out.splitlines()
     assert "27 networks, 27 trainings" in sentences[0]
     assert json.loads(numbers)["tau"] == pytest.approx(0.62, abs=0.02)
+    assert json.loads(numbers)["forecast"] is None
+
+
+def test_a_plan_tells_hours_memory_storage_and_money_in_80_columns(capsys):
+    for words in (("--price", "0.5"), ("--json",)):
+        with pytest.raises(SystemExit) as stop:
+            main(["plan", "digits", "--seconds", "0.3", "--slots", "3", *words])
+        assert stop.value.code == 0
+    *lines, numbers = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    for part in (
+        r"1,151 to train, 287 to select, 359 to test",
+        r"27 of the search, about 150 of finalists",
+        r"core-hours +[\d.]+\n",
+        r"by the clock +[\d.]+ hours with 3 slots",
+        r"memory +[\d.]+ MB",
+        r"storage +\d+ MB \(tables [\d.]+ MB, weights \d+ MB\)",
+        r"money +[\d.]+ at 0.5 a core-hour",
+    ):
+        assert re.search(part, text), f"{part} is not in {text}"
+    found = json.loads(numbers)["forecast"]
+    assert found["device_hours"] == pytest.approx(177 * found["median"]["training_s"] / 3600)
+
+
+def test_a_plan_without_the_data_tells_what_the_study_could_show(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("STACNET_DATA", str(tmp_path))
+    with pytest.raises(SystemExit) as stop:
+        main(["plan", "glyph-letters"])
+    assert stop.value.code == 0
+    said = capsys.readouterr().out
+    assert "70 networks, 280 trainings" in said
+    assert "No hours are told: hours need the number of images" in said

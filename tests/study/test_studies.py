@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from search.study.networks import networks
+from search.study.paper_studies import paper_studies
 from search.study.studies import load_study, named_studies, override
 from search.study.study import Exhaustive, Sampled
 from stac.cli.studies import rough, study_facts
@@ -78,7 +79,7 @@ def test_a_fault_in_a_study_file_is_one_line_with_its_place(
 def test_every_named_study_says_what_it_is_for_and_how_long_it_takes() -> None:
     for name, make in named_studies().items():
         facts = study_facts(make, cores=2)
-        assert facts["hours"] > 0
+        assert (facts["hours"] or 0) > 0 or name in paper_studies()
         assert facts["cells"] >= facts["networks"] > 1
         assert len(facts["about"]) > 30, name
     assert (rough(0.001), rough(0.05), rough(2.5)) == ("~ 1 min", "~ 3 min", "~ 2.5 h")
