@@ -12,6 +12,7 @@ from stac.cli.known import known_commands
 COMMANDS = """
 demo: --out
 studies: --json
+bench: --json
 plan: STUDY --override --seconds --slots --price --json
 search: --address --budget-s --loggers STUDY --out --override --reuse-from --warm-start
     --prior
