@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from analysis.judge.agreement import noise_ceiling
-from analysis.judge.answers import COLUMNS as ANSWERS
 from analysis.judge.answers import Answers, answers_from_table
 from analysis.judge.bench import Bench, make_bench
 from analysis.judge.comparison import Cloud, Comparison, Costs, RandomPick
@@ -54,7 +53,7 @@ def compare(store: Store | Past, *, picks_file: str | None = None) -> Comparison
         past.trainings, protocol_id=protocol_id, known=among.network_ids, chance=chance
     )
     answers = answers_from_table(
-        past.store.trainings(ANSWERS),
+        past.trainings,
         results,
         protocol_id=protocol_id,
         chance=chance,

@@ -8,6 +8,7 @@ from scipy.stats import nct, t
 
 from analysis.judge.nulls import detectable_tau
 from analysis.judge.verdict import ALPHA, FEWEST
+from analysis.predict.seeds import split_seeds
 from search.study.networks import Networks, num_networks, num_trainings
 from search.study.study import Study
 
@@ -40,18 +41,17 @@ class Power:
 
 def power_of(study: Study, among: Networks) -> Power:
     """The same for every study with these networks and seeds: nothing is trained."""
-    half = max(1, len(study.seeds) // 2)
-    seeds_b = len(study.seeds) - half or half
+    seeds_a, seeds_b, _ = split_seeds(study.seeds, study.seeds)
     rng = np.random.default_rng(0)
     trained = rng.permutation(len(among))[: num_networks(study, among)]
     return Power(
         study=study.name,
         networks=len(trained),
         trainings=num_trainings(study, among),
-        seeds_a=half,
-        seeds_b=seeds_b,
+        seeds_a=len(seeds_a),
+        seeds_b=len(seeds_b),
         tau=detectable_tau(among.cells_NT[trained], level=ALPHA),
-        difference=resolved_difference(seeds_b),
+        difference=resolved_difference(len(seeds_b)),
         margin=study.margin,
     )
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from analysis.judge.answers import COLUMNS, answers_from_table
+from analysis.judge.answers import answers_from_table
 from analysis.judge.bench import Bench
 from analysis.judge.judged import Contrast
 from analysis.judge.results import results_from_table
@@ -54,7 +54,7 @@ def _bench(past: Past, known: tuple[str, ...]) -> Bench:
         chance=chance,
         num_seeds=len(columns),
         answers=answers_from_table(
-            past.store.trainings(COLUMNS),
+            past.trainings,
             results,
             protocol_id=protocol_id,
             chance=chance,

@@ -12,7 +12,7 @@ from search.store.extras import Extras, read_extras
 from search.store.history import COLUMNS as HISTORY
 from search.store.history import TRAINING, History, begun_trainings, training_of
 from search.store.manifest import load_or_list
-from search.store.part import IDENTITY, KEY, Folder
+from search.store.part import IDENTITY, KEY, NOT_IN_FOOTER, Folder
 from search.store.parts import Reading, codes, joined, plain, read_all, rows
 from search.store.schema import CELLS
 from search.store.store import Store
@@ -165,5 +165,7 @@ def past_of_run(store: Store) -> Past:
 
 
 def past_of(store: Store | Past) -> Past:
-    """A look at the store, if it is not one already."""
-    return store if isinstance(store, Past) else Past(cast(Store, store))
+    """A look at the store for who judges, if it is not one already: with every answer."""
+    if isinstance(store, Past):
+        return store
+    return Past(cast(Store, store), columns=(*COLUMNS, NOT_IN_FOOTER))

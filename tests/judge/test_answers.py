@@ -1,5 +1,7 @@
 """Right answers per test image, groups of images, and trainings that diverged."""
 
+from collections import Counter
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,9 +11,11 @@ from analysis.judge.answers import answers_from_table
 from analysis.judge.compare import compare
 from analysis.judge.results import results_from_table
 from analysis.predict.picks import Picks, make_pick
+from analysis.report.facts import gather
 from search.errors import StoreError
 from search.store.rows import study_and_space_id
 from search.store.schema import CELLS
+from search.store.storage import Storage
 from search.store.store import Store
 from search.store.testset import FILE, image_groups, write_test_images
 from search.study.networks import networks
@@ -147,3 +151,18 @@ def test_where_every_network_diverged_the_least_bad_is_the_best(tmp_path):
     found = compare(stored(str(tmp_path), with_ends(answered(), ends)))
     assert len(found.diverged) == len(AMONG)
     assert found.best.accuracy.value > 0.3
+
+
+def test_a_report_reads_each_table_once(tmp_path, monkeypatch):
+    store, seen = stored(str(tmp_path), answered()), Counter()
+    read = Storage.read
+
+    def counting(storage, name):
+        seen[name.split("/")[0]] += 1
+        return read(storage, name)
+
+    monkeypatch.setattr(Storage, "read", counting)
+    facts = gather(store)
+    assert facts.comparison is not None
+    assert facts.comparison.test_images == IMAGES
+    assert {name: seen[name] for name in ("cells", "epochs")} == {"cells": 1, "epochs": 1}
