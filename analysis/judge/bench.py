@@ -18,9 +18,9 @@ from analysis.judge.frontier import Reference, frontier, hypervolume
 from analysis.judge.judged import Contrast, Network
 from analysis.judge.nulls import Nulls
 from analysis.judge.results import Results
-from analysis.predict.seeds import split_seeds
 from search.store.own import best_first
 from search.study.networks import Networks
+from search.study.seeds import split_seeds
 from search.study.study import Study
 
 Floats = NDArray[np.float64]

@@ -22,12 +22,12 @@ from analysis.judge.results import Results, results_from_table
 from analysis.judge.trained import training_picks
 from analysis.judge.twins import twin_contrasts
 from analysis.predict.picks import Pick, Picks, check_picks, picks_from_json
-from analysis.predict.seeds import split_seeds
 from search.store.past import Past, past_of
 from search.store.rows import study_and_space_id
 from search.store.store import Store
 from search.store.testset import image_groups
 from search.study.networks import Networks, num_trainings
+from search.study.seeds import split_seeds
 from search.study.study import Study
 
 EPOCH_COLUMNS = ("network_id", "protocol_id", "seed", "epoch", "val_acc", "cum_s")

@@ -8,8 +8,8 @@ from scipy.stats import nct, t
 
 from analysis.judge.nulls import detectable_tau
 from analysis.judge.verdict import ALPHA, FEWEST
-from analysis.predict.seeds import split_seeds
 from search.study.networks import Networks, num_networks, num_trainings
+from search.study.seeds import split_seeds
 from search.study.study import Study
 
 POWER = 0.8

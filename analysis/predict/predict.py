@@ -17,12 +17,12 @@ from analysis.predict.certainty import pick_probability
 from analysis.predict.mapfile import map_to_parquet
 from analysis.predict.picks import Family, Pick, Picks, make_pick
 from analysis.predict.rules import RULES, rule_scores, with_trained_headroom
-from analysis.predict.seeds import seeds_to_look_at
 from analysis.telling import Tell, quietly
 from search.store.past import Past
 from search.store.rows import study_and_space_id
 from search.store.store import Store
 from search.study.networks import Networks
+from search.study.seeds import seeds_to_look_at
 from search.study.study import Study
 from search.study.training import id_of
 from stacnet.data.images import load
@@ -78,6 +78,7 @@ def predict(
         NoVanillaError: the store holds no weights of the vanilla network.
         ValueError: the data has too few validation images.
     """
+    store.storage.assert_changeable("map.parquet")  # before minutes are spent
     device = device or torch.device("cpu")
     past = Past(store)
     study, among = past.study, past.networks

@@ -21,7 +21,7 @@ from search.drive.signals import end_with_parent
 from search.errors import StoreError
 from search.sampling.pruner import Never, make_pruner
 from search.sampling.strategy import Listed
-from search.store.past import Past
+from search.store.past import Past, past_of
 from search.store.store import Store
 from search.study.prior import Suggestions
 from search.study.study import Sampled, SamplerName
@@ -152,18 +152,21 @@ def replay_study(
 ) -> tuple[Replay, ...]:
     """A sampler on a study's results, from every one of `starts`; kept in replays.json.
 
+    A study that ships keeps none.
+
     Raises:
         ValueError: too little is trained, or there are no picks.
     """
-    past = Past(store)
+    past = past_of(store)
     table, comparison = tabulated(past), compare(past, picks_file=picks_file)
     target, pick = _target(comparison), _pick(table, comparison)
     _, picks = read_picks(store, picks_file)
     begin = tuple(starts(pick, picks, table.among))
     made = replays(table, sampler, target=target, begin=begin, plan=plan)
-    names = {one.name for one in made}
-    kept = [one for one in stored_replays(store) if one.name not in names]
-    store.storage.write_json(FILE, {"replays": [asdict(one) for one in (*kept, *made)]})
+    if not store.storage.is_shipped:
+        names = {one.name for one in made}
+        kept = [one for one in stored_replays(store) if one.name not in names]
+        store.storage.write_json(FILE, {"replays": [asdict(one) for one in (*kept, *made)]})
     return made
 
 

@@ -7,12 +7,12 @@ import numpy as np
 
 from analysis.judge.agreement import mean_over_seeds
 from analysis.judge.results import Results, results_from_table
-from analysis.predict.seeds import split_seeds
 from analysis.replay.simulate import Trial
 from search.store.parts import rows
 from search.store.past import Past, past_of
 from search.store.store import Store
 from search.study.networks import Networks
+from search.study.seeds import split_seeds
 from search.study.study import Study
 from search.study.training import Training
 

@@ -16,6 +16,7 @@ from search.store.store import Store
 from search.study.metrics import METRICS
 from search.study.networks import Networks
 from search.study.prior import Prior
+from search.study.seeds import split_seeds
 from search.study.space import Space
 from search.study.study import Sampled, Study
 from search.study.training import Training, id_of
@@ -121,8 +122,9 @@ def with_more_trials(store: Store, *, trials: int, promote: int) -> Extras:
 def with_finalists(store: Store) -> Extras:
     """Additions after `stac finalists`: the best, the picks, vanilla and SE, and widened twins.
 
-    The best are chosen on the study's own seeds, so that the fresh ones judge them unbiased. Twins
-    are those of the best network and of the primary rule's pick.
+    The best are chosen on the study's own seeds, so that the fresh ones judge them unbiased; the
+    one that a comparison measures regret from, chosen by the seeds that select, is among them.
+    Twins are those of the best network and of the primary rule's pick.
     """
     study, extras = store.study(), read_extras(store.storage)
     chosen = {one.reason: one for one in extras.finalists}
@@ -132,8 +134,8 @@ def with_finalists(store: Store) -> Extras:
         "vanilla": base,
         "SE everywhere": replace(base, attention=(attention,) * len(base.blocks)),
     }
-    for rank, spec in enumerate(_best(store, study), start=1):
-        chosen.setdefault(f"top {rank}", Finalist(spec=spec.to_dict(), reason=f"top {rank}"))
+    for reason, spec in _best(store, study).items():
+        chosen.setdefault(reason, Finalist(spec=spec.to_dict(), reason=reason))
     for name, spec in (references | _picks(store)).items():
         chosen[name] = Finalist(spec=spec.to_dict(), reason=name)
     for whose in compared_with_twins(study):
@@ -207,10 +209,16 @@ def _picks(store: Store) -> dict[str, NetworkSpec]:
     return {f"pick {name}": spec for name, spec in found.items()}
 
 
-def _best(store: Store, study: Study) -> list[NetworkSpec]:
+def _best(store: Store, study: Study) -> dict[str, NetworkSpec]:
+    """The best on all seeds, and the one that a comparison selects: the best on half of them."""
     columns = dict.fromkeys([*KEY, "status", "macs", METRICS[study.objectives[0].metric]])
-    ranked = ranking(store.trainings(list(columns)), study, load_or_list(store.storage, study))
-    names = [name for name, _ in ranked[: study.finalists.top]]
+    table, among = store.trainings(list(columns)), load_or_list(store.storage, study)
+    selecting = replace(study, seeds=split_seeds(study.seeds, study.seeds)[0])
+    top = ranking(table, study, among)[: study.finalists.top]
+    names = {f"top {rank}": name for rank, (name, _) in enumerate(top, start=1)}
+    names |= dict(zip(["selected"], dict(ranking(table, selecting, among)), strict=False))
     rows = store.trainings(["network_id", "spec_json"])
     specs = dict(zip(*(rows[name].to_pylist() for name in rows.column_names), strict=True))
-    return [NetworkSpec.from_dict(json.loads(specs[name])) for name in names]
+    return {
+        reason: NetworkSpec.from_dict(json.loads(specs[name])) for reason, name in names.items()
+    }

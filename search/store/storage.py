@@ -101,13 +101,13 @@ class Storage:
 
     def write(self, name: str, data: bytes) -> None:
         """Replace the file: a reader sees the old bytes or the new ones, also after a crash."""
-        self._refuse_shipped(name)
+        self.assert_changeable(name)
         once = self._write_local if self.is_local else self._put
         self._patiently(lambda: once(name, data), f"write {name}")
 
     def upload(self, name: str, source: Path) -> None:
         """Put a local file there, a piece at a time; whole or not at all, like `write`."""
-        self._refuse_shipped(name)
+        self.assert_changeable(name)
 
         def once() -> None:
             hidden = PurePosixPath(name).with_name(f".{PurePosixPath(name).name}")
@@ -144,7 +144,7 @@ class Storage:
 
     def move(self, name: str, to: str) -> None:
         """Give a file (or, locally, anything else) another name."""
-        self._refuse_shipped(name)
+        self.assert_changeable(name)
 
         def once() -> None:
             if self.is_local:
@@ -157,7 +157,7 @@ class Storage:
 
     def delete(self, name: str) -> None:
         """Remove a file; it may be gone already."""
-        self._refuse_shipped(name)
+        self.assert_changeable(name)
 
         def once() -> None:
             try:
@@ -169,7 +169,7 @@ class Storage:
 
     def delete_folder(self, folder: str) -> None:
         """Remove a folder with what it holds; it may be gone already."""
-        self._refuse_shipped(folder)
+        self.assert_changeable(folder)
 
         def once() -> None:
             try:
@@ -191,7 +191,8 @@ class Storage:
 
         return self._patiently(once, f"list {folder}".rstrip())
 
-    def _refuse_shipped(self, name: str) -> None:
+    def assert_changeable(self, name: str) -> None:
+        """Raise StorageError for a study that ships."""
         if self.is_shipped:
             raise StorageError(
                 f"{self.address}: a study that ships must stay as it is, got a change of {name}; "

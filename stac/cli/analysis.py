@@ -157,8 +157,10 @@ def compare(command: c.Compare) -> None:
         from analysis.report.facts import gather
         from analysis.report.sentences import points, summary
 
-        comparison = judging.compare(store, picks_file=command.picks)
         facts = gather(store, picks_file=command.picks) if command.json else None
+        comparison = facts and facts.comparison
+        if comparison is None:  # it raises what is missing
+            comparison = judging.compare(store, picks_file=command.picks)
     if facts is not None:
         print(facts.to_json())
         return

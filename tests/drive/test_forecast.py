@@ -86,13 +86,13 @@ def test_hours_are_trainings_times_epochs_times_images(given: list[str]) -> None
     one_s = 10 * (1151 // 64 * 64 * 0.002 + (287 + 359) * 0.001)
     assert training_s(ONE, study, images) == pytest.approx(one_s)
     found = told(study, slots=4)
-    finalists = 5 * (10 + 2 + 8 + PICKS)
+    finalists = 5 * (10 + 3 + 8 + PICKS)
     assert (found.trainings, found.finalists) == (54, finalists)
     assert found.device_hours == pytest.approx((54 + finalists) * one_s / 3600)
     assert found.hours == pytest.approx((-(-54 // 4) + -(-finalists // 4)) * one_s / 3600)
     assert found.storage.weights == (2 + finalists) * 4000
     assert found.storage.checkpoints == 4 * 2 * 8000
-    assert num_finalists(replace(study, finalists=replace(study.finalists, top=0))) == 100
+    assert num_finalists(replace(study, finalists=replace(study.finalists, top=0))) == 105
 
 
 def test_vanilla_the_median_and_the_dearest_network_are_timed(given: list[str]) -> None:

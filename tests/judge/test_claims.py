@@ -11,8 +11,8 @@ from analysis.judge.bench import make_bench
 from analysis.judge.compare import compare
 from analysis.judge.results import COLUMNS, results_from_table
 from analysis.predict.picks import picks_from_json
-from analysis.predict.seeds import seeds_to_look_at
 from search.study.networks import Networks, networks
+from search.study.seeds import seeds_to_look_at
 from search.study.study import Study
 from search.study.training import id_of
 

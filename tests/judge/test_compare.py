@@ -20,9 +20,11 @@ from analysis.judge.bench import make_bench
 from analysis.judge.compare import compare
 from analysis.judge.comparison import Comparison
 from analysis.judge.results import COLUMNS, results_from_table
-from analysis.predict.seeds import split_seeds
+from search.store.extras import with_finalists
 from search.study.networks import Networks, networks
+from search.study.seeds import split_seeds
 from search.study.study import Finalists, Study
+from stacnet.spec import NetworkSpec
 
 
 @pytest.fixture(scope="module")
@@ -189,3 +191,13 @@ def test_picks_are_missed_by_the_command_that_makes_them(study, tmp_path):
     store = planted_store(str(tmp_path), study, share=0.02)
     with pytest.raises(ValueError, match="no picks here yet; make them with `stac classrepsim"):
         compare(store)
+
+
+def test_what_the_selecting_seeds_choose_is_a_finalist(study, among, tmp_path):
+    one = replace(study, finalists=Finalists(top=1, seeds=(100,)))
+    store = planted_store(str(tmp_path), one, sd=0.02)  # so that another one leads on all seeds
+    text = picks_json(one, among, primary=-graded_accuracy(among))
+    store.storage.write("picks.json", text.encode())
+    chosen = {f.reason: NetworkSpec.from_dict(f.spec) for f in with_finalists(store).finalists}
+    assert chosen["selected"].network_id == compare(store).best.network_id
+    assert chosen["selected"] != chosen["top 1"]
