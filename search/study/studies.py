@@ -13,7 +13,7 @@ from search.study.study import Exhaustive, Finalists, Sampled, Study, study_from
 from search.study.study_file import study_from_file
 from stacnet.data_spec import Digits, Prepared, ScaleSignal, ShiftedLayouts
 from stacnet.protocol import Protocol
-from stacnet.spec import NetworkSpec, resnet
+from stacnet.spec import resnet
 
 # Seconds of one core that a training of the named studies takes, but for those of official data,
 # which `stac plan` times: measured on one core of an AMD EPYC, 2026-11. A count of operations
@@ -23,14 +23,17 @@ TRAINING_CORE_S = {
     "demo-wide": 10.0,
     "digits": 2.0,
     "digits-tpe": 2.0,
-    "glyph-letters": 20.0,
+    "glyph-letters": 28.0,
     "glyph-typefaces": 16.0,
     "layouts-2": 5.0,
     "layouts-4": 6.0,
     "layouts-8": 25.0,
-    "sawtooth": 9.0,
-    "shifted-layouts": 9.0,
+    "sawtooth": 11.0,
+    "shifted-layouts": 11.0,
 }
+
+SCALES: tuple[Scale, ...] = ("off", 1, 2, 4, 8, "native")
+GLYPH_SCALES: tuple[Scale, ...] = ("off", 1, 2, 3, 4, "native")  # of 8x8 cells
 
 
 def digits() -> Study:
@@ -84,51 +87,47 @@ def layouts(grid: int, *, kernels: tuple[int, ...]) -> Study:
 def shifted_layouts() -> Study:
     """Layouts of gratings on 4x4 cells under every shift: no template helps, a gate at 4 does."""
     data = ShiftedLayouts(pattern="grating", grid=4, layouts=6, gap=1, train=1024, val=1024)
-    return _planted("shifted-layouts", data, scales=("off", 1, 2, 4, 8))
+    return _planted("shifted-layouts", data)
 
 
 def sawtooth() -> Study:
     """Layouts whose scale only a trained map sees; dots mislead pixels and untrained networks."""
-    return _planted("sawtooth", ShiftedLayouts(dots="hidden"), scales=("off", 1, 2, 4, 16))
+    return _planted("sawtooth", ShiftedLayouts(dots="hidden"))
 
 
 def glyph_letters() -> Study:
     """Which letter is it? Real typefaces; those of validation and test are unseen families."""
-    return _glyphs("glyph-letters", classes=26, val_fraction=0.3, epochs=6)
+    return _glyphs("glyph-letters", classes=26, val_fraction=0.3, epochs=8)
 
 
 def glyph_typefaces() -> Study:
     """Which typeface is it? The pictures of glyph-letters; letters of validation, test unseen."""
-    return _glyphs("glyph-typefaces", classes=40, val_fraction=0.2, epochs=12)
+    return _glyphs("glyph-typefaces", classes=40, val_fraction=0.2, epochs=16)
 
 
 def _glyphs(name: str, *, classes: int, val_fraction: float, epochs: int) -> Study:
     base = resnet(8, width=8, input_size=32, classes=classes, stem="s2", kernels=(1, 1, 1))
     data = Prepared(name=name, val_fraction=val_fraction)
     protocol = Protocol(data=data, epochs=epochs, batch_size=64, lr=0.1)
-    return _placements(name, base, protocol, scales=("off", 1, 2, 4, 8))
+    return _placements(
+        name, Space(base=base, scales=(SCALES, GLYPH_SCALES, ("off",)), reductions=(4,)), protocol
+    )
 
 
-def _planted(name: str, data: ShiftedLayouts, *, scales: tuple[Scale, ...]) -> Study:
+def _planted(name: str, data: ShiftedLayouts) -> Study:
     base = resnet(8, width=8, input_size=data.size, classes=2 + data.layouts, kernels=(1, 1, 1))
-    protocol = Protocol(data=data, epochs=8, batch_size=16, lr=0.05)
-    return _placements(name, base, protocol, scales=scales)
+    protocol = Protocol(data=data, epochs=12, batch_size=32, lr=0.1)
+    space = Space(
+        base=base, scales=(SCALES, SCALES, ("off",)), reductions=(1,), paddings=("circular",)
+    )
+    return _placements(name, space, protocol)
 
 
-def _placements(
-    name: str, base: NetworkSpec, protocol: Protocol, *, scales: tuple[Scale, ...]
-) -> Study:
+def _placements(name: str, space: Space, protocol: Protocol) -> Study:
     """Every gate in the first two stages of a patch-limited network, which needs them."""
     return Study(
         name=name,
-        space=Space(
-            base=base,
-            scales=(scales, scales, ("off",)),
-            kinds=("stac", "static"),
-            kernels=(3, 1),
-            reductions=(1,) if isinstance(protocol.data, ShiftedLayouts) else (4,),
-            paddings=("circular",) if isinstance(protocol.data, ShiftedLayouts) else ("zeros",),
-        ),
+        space=replace(space, kinds=("stac", "static")),
         protocol=protocol,
         seeds=(0, 1, 2, 3),
         finalists=Finalists(top=6, seeds=(100, 101)),
