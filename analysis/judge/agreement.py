@@ -97,18 +97,21 @@ def seeds_needed(sd: float, delta: float, *, power: float = 0.8, most: int = 10_
 
 def tau(score_N: Floats, accuracy_N: Floats) -> float:
     """Kendall's tau-b over the networks that have both; NaN if one does not vary."""
-    both = np.isfinite(score_N) & np.isfinite(accuracy_N)
-    if both.sum() < 2 or np.ptp(score_N[both]) == 0 or np.ptp(accuracy_N[both]) == 0:
-        return float("nan")
-    return _kendall(score_N[both], accuracy_N[both])[0]
+    known = _varying(score_N, accuracy_N)
+    return _kendall(*known)[0] if known else float("nan")
 
 
 def tau_p(score_N: Floats, accuracy_N: Floats) -> float:
     """Two-sided p of tau-b if scores were dealt at random among networks."""
+    known = _varying(score_N, accuracy_N)
+    return _kendall(*known)[1] if known else float("nan")
+
+
+def _varying(score_N: Floats, accuracy_N: Floats) -> tuple[Floats, Floats] | None:
+    """Scores and accuracies of the networks that have both; None if one does not vary."""
     both = np.isfinite(score_N) & np.isfinite(accuracy_N)
-    if both.sum() < 2 or np.ptp(score_N[both]) == 0 or np.ptp(accuracy_N[both]) == 0:
-        return float("nan")
-    return _kendall(score_N[both], accuracy_N[both])[1]
+    x_N, y_N = score_N[both], accuracy_N[both]
+    return (x_N, y_N) if len(x_N) > 1 and np.ptp(x_N) and np.ptp(y_N) else None
 
 
 def _kendall(x_N: Floats, y_N: Floats) -> tuple[float, float]:
@@ -119,12 +122,18 @@ def _kendall(x_N: Floats, y_N: Floats) -> tuple[float, float]:
 
 def spearman(score_N: Floats, accuracy_N: Floats) -> float:
     """Spearman's rho over the networks that have both; NaN if one does not vary."""
-    both = np.isfinite(score_N) & np.isfinite(accuracy_N)
-    if both.sum() < 2 or np.ptp(score_N[both]) == 0 or np.ptp(accuracy_N[both]) == 0:
-        return float("nan")
+    known = _varying(score_N, accuracy_N)
     # as spearmanr, whose last bit differs: published numbers stay as they are
-    ranks = stats.rankdata(score_N[both]), stats.rankdata(accuracy_N[both])
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(*map(stats.rankdata, known))[0, 1]) if known else float("nan")
+
+
+def fidelity(score_N: Floats, accuracy_N: Floats) -> float:
+    """Whether gaps in score are gaps in accuracy, not only of the same sign (arXiv 2510.06448).
+
+    The slope of accuracy's gaps on the score's over all pairs, each in its own SD: Pearson's r.
+    """
+    known = _varying(score_N, accuracy_N)
+    return float(np.corrcoef(*known)[0, 1]) if known else float("nan")
 
 
 def tau_interval(score_N: Floats, accuracy_NS: Floats) -> Interval:
@@ -202,16 +211,6 @@ def _in_top(value_N: Floats, k: int) -> Floats:
     cut = np.sort(value_N)[-k]
     above_N, equal_N = value_N > cut, value_N == cut
     return above_N + equal_N * (k - above_N.sum()) / equal_N.sum()
-
-
-def trials_to_match(accuracy_N: Floats, pick: float) -> float:
-    """Expected random draws without replacement until one is at least as good as `pick`.
-
-    (n + 1) / (K + 1) with K of n networks at least as good; NaN if the pick is above all.
-    """
-    known_N = accuracy_N[np.isfinite(accuracy_N)]
-    good = int((known_N >= pick).sum())
-    return (len(known_N) + 1) / (good + 1) if good else float("nan")
 
 
 def percentile(accuracy_NB: Floats, row: int) -> Interval:

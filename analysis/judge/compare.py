@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from analysis.judge.agreement import noise_ceiling
 from analysis.judge.answers import Answers, answers_from_table
 from analysis.judge.bench import Bench, make_bench
-from analysis.judge.comparison import Cloud, Comparison, Costs, RandomPick
+from analysis.judge.comparison import Cloud, Comparison, Costs
 from analysis.judge.judge import corrected, judge
 from analysis.judge.judged import Contrast, Judged
 from analysis.judge.missing import missing, seen_too_much
+from analysis.judge.random_search import equal_cost, random_pick
 from analysis.judge.results import Results, results_from_table
 from analysis.judge.trained import training_picks
 from analysis.judge.twins import twin_contrasts
@@ -146,6 +147,7 @@ def judge_all(material: Material) -> Comparison:
         best=bench.network(bench.best, "best of the search"),
         vanilla=None if vanilla_row is None else bench.network(vanilla_row, "vanilla"),
         random=random_pick(bench),
+        equal_cost=equal_cost(bench, judged[0].break_even_trials),
         judged=tuple(judged),
         diverged=tuple(results.network_ids[row] for row in np.flatnonzero(~results.is_sound_N)),
         test_images=material.answers.images if material.answers else None,
@@ -188,18 +190,6 @@ def _costs(material: Material) -> Costs:
         cells=material.results.trainings,
         vanilla_s=material.picks.vanilla_s,
         look_s=material.picks.look_s,
-    )
-
-
-def random_pick(bench: Bench) -> RandomPick:
-    """Expectation over one network drawn at random, exact."""
-    known_N = bench.measure_N[np.isfinite(bench.measure_N)]
-    at_most = np.searchsorted(np.sort(known_N), known_N, side="right")
-    return RandomPick(
-        regret=float(bench.measure_N[bench.best] - known_N.mean()),
-        percentile=float(100 * at_most.mean() / len(known_N)),
-        accuracy=float(known_N.mean()),
-        accuracy_sd=float(known_N.std()),
     )
 
 

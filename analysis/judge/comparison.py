@@ -41,6 +41,14 @@ class RandomPick:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EqualCost:
+    """What the best of random trainings reaches for the price of the prediction, on average."""
+
+    trainings: int
+    accuracy: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Costs:
     """Device seconds of both sides; `cells` are the trainings of the search."""
 
@@ -79,6 +87,7 @@ class Comparison:
         cloud: every trained network.
         best, vanilla: networks; contrasts: the pick against others.
         judged: all predictors, the primary first.
+        equal_cost: null where the prediction costs less than one training.
         diverged: networks of which a training diverged: it counts as chance, and they are not best.
         test_images, image_groups: how many the errors allow for; null where they are seeds' alone.
         missing: sentences about what could not be computed.
@@ -101,6 +110,7 @@ class Comparison:
     best: Network
     vanilla: Network | None
     random: RandomPick
+    equal_cost: EqualCost | None
     judged: tuple[Judged, ...]
     diverged: tuple[str, ...]
     test_images: int | None

@@ -15,6 +15,7 @@ from analysis.judge.agreement import Interval, holm
 from analysis.judge.bench import Bench
 from analysis.judge.frontier import Reference, additive_epsilon, frontier, hypervolume
 from analysis.judge.judged import Judged, Verdict
+from analysis.judge.random_search import trials_to_match
 from analysis.judge.verdict import ALPHA, Evidence, verdict
 from analysis.predict.picks import Pick
 
@@ -47,7 +48,7 @@ def judge(bench: Bench, pick: Pick, *, search_s: float, trial_s: float) -> Judge
         normalised_regret=_normalised(bench, loss.difference.value),
         percentile=agreement.percentile(bench.measure_NB, row),
         tied=_holds_zero(loss.difference),
-        trials_to_match=agreement.trials_to_match(bench.measure_N, bench.measure_N[row]),
+        trials_to_match=trials_to_match(bench.measure_N, bench.measure_N[row]),
         **_ranks(bench, score_N),
         hypervolume_ratio={c: _hypervolume_ratio(bench, score_N, c) for c in bench.fronts},
         epsilon={c: _epsilon(bench, score_N, c) for c in bench.fronts},
@@ -75,9 +76,11 @@ def _ranks(bench: Bench, score_N: Floats) -> dict[str, Any]:
         "tau_p": agreement.tau_p(score_N, bench.measure_N),
         "tau_p_random_map": bench.nulls.random_map_p(score_N),
         "tau_p_dealt": bench.nulls.dealt_p(score_N),
+        "tau_p_on_scales": bench.nulls.on_scales_p(score_N),
         "tau_p_holm": float("nan"),
         "tau_needed": bench.nulls.needed(ALPHA),
         "spearman": agreement.spearman(score_N, bench.measure_N),
+        "fidelity": agreement.fidelity(score_N, bench.measure_N),
         "tau_within_macs": agreement.tau_within(score_N, bench.measure_N, bench.results.macs_N),
         "top_overlap": agreement.top_overlap(score_N, bench.measure_N, k=top),
     }

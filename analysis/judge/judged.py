@@ -90,7 +90,10 @@ class Judged:
         tau_p: two-sided, scores dealt at random; tau_p_random_map: a random value for each scale
             of each stage instead, as any additive rule would give; tau_p_dealt: the predictor's
             own values, dealt anew within each stage; the largest one counts.
+        tau_p_on_scales: the values dealt among scales only, off stays off: small if a predictor
+            knows more than that attention helps; counts for no word.
         tau_needed: the |tau| that is told apart from random maps here, at the level of the word.
+        fidelity: whether gaps in score are gaps in accuracy, each in its SD: Pearson's r.
         tau_within_macs: tau among networks of like MACs.
         top_overlap: share of the best tenth of networks among the tenth scored best; averaged over
             ties.
@@ -122,9 +125,11 @@ class Judged:
     tau_p: float
     tau_p_random_map: float
     tau_p_dealt: float
+    tau_p_on_scales: float
     tau_p_holm: float
     tau_needed: float
     spearman: float
+    fidelity: float
     tau_within_macs: float
     top_overlap: float
     hypervolume_ratio: dict[str, float]

@@ -3,6 +3,7 @@
 Shapes: N networks, T stages, M draws, P pairs of networks, F factors of the space.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.study.networks import Networks
+from search.study.space import Factor
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -135,11 +137,21 @@ class Nulls:
         cannot do better than one of them. A setting that a space has besides (kernel, kind, ...)
         is dealt, too. NaN for a space of more than `MOST_POINTS`.
         """
+        return self._dealt_p(score_N, self.dealt_rows_MN)
+
+    def on_scales_p(self, score_N: Floats) -> float:
+        """The same with scales dealt among each other only: off stays off, other settings stay.
+
+        Small if a predictor knows scales, and not merely that some attention is better than none.
+        """
+        return self._dealt_p(score_N, self.on_scales_rows_MN)
+
+    def _dealt_p(self, score_N: Floats, dealt_rows_MN: NDArray[np.int32]) -> float:
         value, found = self._tau(score_N), np.zeros(0)
-        if np.isnan(value) or not len(self.dealt_rows_MN):
+        if np.isnan(value) or not len(dealt_rows_MN):
             return float("nan")
         padded_N = np.append(_ranks(score_N), np.nan)  # -1: the space has no such network
-        for dealt_MN in np.array_split(self.dealt_rows_MN, DRAWS // CHUNK):
+        for dealt_MN in np.array_split(dealt_rows_MN, DRAWS // CHUNK):
             found = np.append(found, self._taus(padded_N[dealt_MN].T))
             if (np.abs(found) >= abs(value) - 1e-6).sum() >= ENOUGH:
                 break
@@ -148,16 +160,28 @@ class Nulls:
     @cached_property
     def dealt_rows_MN(self) -> NDArray[np.int32]:
         """For each deal, whose score each ranked network gets: (M, N), -1 for nobody's."""
+        return self._deals(lambda factor: tuple(range(len(factor.choices))))
+
+    @cached_property
+    def on_scales_rows_MN(self) -> NDArray[np.int32]:
+        """The same where only scales are dealt, and off is none; empty if no stage has two."""
+        return self._deals(_scales_but_off)
+
+    def _deals(self, dealt: Callable[[Factor], Sequence[int]]) -> NDArray[np.int32]:
+        """Deals of those choices of each factor; the others stay."""
         among, rng = self.among, np.random.default_rng(self.seed + 1)
         if among is None or among.space.size() > MOST_POINTS or len(self.rows) < 2:
             return np.zeros((0, len(self.rows)), np.int32)
         space, row_of_point = among.space, _row_of_point(among)
+        movable = [np.array(dealt(factor), np.int64) for factor in space.factors]
+        if max(map(len, movable)) < 2:
+            return np.zeros((0, len(self.rows)), np.int32)
         digits_NF = np.array([space.digits(among.points[row]) for row in self.rows])
         point_MN = np.zeros((DRAWS, len(self.rows)), np.int64)
-        for digit_N, factor in zip(digits_NF.T, space.factors, strict=True):
-            choices = np.arange(len(factor.choices))
-            dealt = rng.permuted(np.tile(choices, (DRAWS, 1)), axis=1)
-            point_MN = point_MN * len(choices) + dealt[:, digit_N]
+        for digit_N, factor, at in zip(digits_NF.T, space.factors, movable, strict=True):
+            given = np.tile(np.arange(len(factor.choices)), (DRAWS, 1))
+            given[:, at] = rng.permuted(given[:, at], axis=1)
+            point_MN = point_MN * len(factor.choices) + given[:, digit_N]
         return row_of_point[point_MN]
 
     def needed(self, level: float) -> float:
@@ -172,6 +196,11 @@ class Nulls:
         if len(self.rows) < 2:
             return float("nan")
         return float(self._taus(_ranks(score_N)[self.rows, None])[0])
+
+
+def _scales_but_off(factor: Factor) -> tuple[int, ...]:
+    is_scale = factor.name.endswith("_scale")
+    return tuple(i for i, choice in enumerate(factor.choices) if is_scale and choice != "off")
 
 
 def _ranks(score_N: Floats) -> Floats:

@@ -69,6 +69,8 @@ def predict(
 ) -> tuple[ClassRepMap, Picks]:
     """Look at the study's vanilla networks; write map.parquet and picks.json into its folder.
 
+    torch has as many threads as the study's trainings, in this process from then on.
+
     Args:
         images: probe images, from the validation split (see `probe_set`).
         device: where the forward passes run; the CPU by default.
@@ -84,6 +86,7 @@ def predict(
     study, among = past.study, past.networks
     splits = load(study.protocol.data)
     found = vanilla_networks(store, study)
+    torch.set_num_threads(study.resources.cpus)  # as a training has: their seconds are compared
     started = time.perf_counter()
     probes = _told(probe_set(splits, images=images, device=device), tell, networks=len(found))
     chart = map_with_controls(

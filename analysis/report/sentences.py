@@ -93,13 +93,23 @@ def ranking_sentence(judged: Judged) -> str:
     needed = f"random maps alone reach {judged.tau_needed:.2f} in 2.5 % of cases here"
     match judged.verdict.ranking:
         case "predicts":
-            return f"Its scores rank the networks ({tau}; {needed})."
+            return f"Its scores rank the networks ({tau}; {needed}).{_on_scales(judged)}"
         case "misleads":
             return f"Its scores rank the networks the wrong way round ({tau}; {needed})."
         case "not told apart from a random map":
             return f"Its scores are not told apart from a random map ({tau}; {needed})."
         case _:
             return f"Whether its scores rank networks is undecided ({tau}; {needed})."
+
+
+def _on_scales(judged: Judged) -> str:
+    p = judged.tau_p_on_scales
+    if p != p:
+        return ""
+    how = f"(scales dealt anew, off stays off: p {p:.3f})"
+    if p < 0.05:
+        return f" They know scales, not only that some attention helps {how}."
+    return f" Whether they know scales, or only that some attention helps, cannot be told {how}."
 
 
 def place_sentence(judged: Judged, trained: int) -> str:
@@ -142,6 +152,18 @@ def cost_sentence(comparison: Comparison) -> str:
         f"vanilla networks and {seconds(costs.look_s)} for all maps with their controls. That is "
         f"{comparison.primary.cost_ratio:.1f} times less than the search, and as much as "
         f"{comparison.primary.break_even_trials:.1f} trainings."
+        f"{_equal_cost(comparison)}"
+    )
+
+
+def _equal_cost(comparison: Comparison) -> str:
+    same = comparison.equal_cost
+    if same is None or same.accuracy != same.accuracy:
+        return ""
+    return (
+        f" The best of {same.trainings} random trainings, for the same price, reaches "
+        f"{percent(same.accuracy)} on average; the pick "
+        f"{percent(comparison.primary.network.accuracy.value)}."
     )
 
 

@@ -19,8 +19,7 @@ from stacnet.spec import resnet
 # which `stac plan` times: measured on one core of an AMD EPYC, 2026-11. A count of operations
 # would not tell: networks this small wait for memory and calls.
 TRAINING_CORE_S = {
-    "demo-patch": 6.0,
-    "demo-wide": 10.0,
+    "demo": 7.0,
     "digits": 2.0,
     "digits-tpe": 2.0,
     "glyph-letters": 28.0,
@@ -134,21 +133,23 @@ def _placements(name: str, space: Space, protocol: Protocol) -> Study:
     )
 
 
-def demo_patch() -> Study:
-    """A net that sees less than one training of the layout: attention helps (demo)."""
-    return replace(layouts(4, kernels=(1, 1, 1)), name="demo-patch")
-
-
-def demo_wide() -> Study:
-    """A net that sees the whole layout: attention has nothing to add (demo)."""
-    return replace(layouts(4, kernels=(3, 3, 3)), name="demo-wide")
+def demo() -> Study:
+    """Sawtooth in minutes: one gate in the second stage, too coarse, right or too fine."""
+    full = sawtooth()
+    scales = (("off",), ("off", 1, 2, "native"), ("off",))
+    return replace(
+        full,
+        name="demo",
+        space=replace(full.space, scales=scales),
+        protocol=replace(full.protocol, epochs=8),
+        seeds=(0, 1, 2, 3, 4, 5),
+    )
 
 
 def named_studies() -> dict[str, Callable[[], Study]]:
     """Name -> function that gives the study; its docstring's first line says what it is for."""
     return {
-        "demo-patch": demo_patch,
-        "demo-wide": demo_wide,
+        "demo": demo,
         "digits": digits,
         "digits-tpe": digits_tpe,
         "glyph-letters": glyph_letters,

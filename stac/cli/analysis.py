@@ -22,20 +22,21 @@ if TYPE_CHECKING:
 
 
 def demo(command: c.Demo) -> None:
-    """Both studies, searched, looked at and reported on."""
+    """One study searched, looked at and judged here; then a report on it and on those that ship."""
     from search.drive.run import Options, search
-    from search.study.studies import demo_patch, demo_wide
+    from search.store.shipped import shipped_studies
+    from search.study.studies import demo as demo_study
 
-    folders = []
-    for study in (demo_patch(), demo_wide()):
-        folder = Path(command.out) / study.name
-        print(f"{study.name}: searching", file=sys.stderr)
-        if not search(study, folder, options=Options()).finished:
-            print(f"stopped; go on with: stac demo --out {command.out}")
-            return
-        _looked(Store(folder), images=1000)
-        folders.append(str(folder))
-    print(_report(folders, Path(command.out) / "report.html"))
+    folder = Path(command.out) / "study"
+    print(f"{demo_study().name}: searching", file=sys.stderr)
+    if not search(demo_study(), folder, options=Options()).finished:
+        print(f"stopped; go on with: stac demo --out {command.out}")
+        return
+    chart, _ = _looked(Store(folder), images=1000)
+    _show_map(chart)
+    compare(c.Compare(folder=str(folder)))
+    shipped = [f"bench:{name}" for name in shipped_studies()]
+    print(_report([str(folder), *shipped], Path(command.out) / "report.html"))
 
 
 def _looked(store: Store, *, images: int, device: str | None = None) -> "tuple[ClassRepMap, Picks]":

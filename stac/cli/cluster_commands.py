@@ -38,7 +38,7 @@ class Submit:
     file: ClusterFile
     """the cluster's YAML"""
     command: Annotated[Positional[str], arg(name="COMMAND", metavar="COMMAND")]
-    """quoted, such as "search demo-patch --out s3://bucket/study"; --address auto is added"""
+    """quoted, such as "search demo --out s3://bucket/study"; --address auto is added"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from scipy import stats
 from analysis.judge.agreement import (
     effect_size,
     equivalence_p,
+    fidelity,
     holm,
     mean_interval,
     noise_ceiling,
@@ -20,7 +21,6 @@ from analysis.judge.agreement import (
     tau_p,
     tau_within,
     top_overlap,
-    trials_to_match,
 )
 
 NAN = float("nan")
@@ -36,9 +36,12 @@ def test_tau_and_spearman_are_scipys_on_the_networks_that_have_both():
     assert tau_p(score, accuracy) == pytest.approx(expected.pvalue)
     rho = stats.spearmanr(score[both], accuracy[both]).statistic
     assert spearman(score, accuracy) == pytest.approx(rho)
+    r = stats.pearsonr(score[both], accuracy[both]).statistic
+    assert fidelity(score, accuracy) == pytest.approx(r)
 
 
 def test_a_score_that_does_not_vary_has_no_tau():
+    assert np.isnan(fidelity(np.ones(4), np.arange(4.0)))
     assert np.isnan(tau(np.ones(5), np.arange(5.0)))
     assert np.isnan(spearman(np.ones(5), np.arange(5.0)))
 
@@ -124,17 +127,6 @@ def test_the_promised_power_is_reached_in_simulation():
     n = seeds_needed(0.002, 0.003)
     draws = rng.normal(0.003, 0.002, (4000, n))
     assert (stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05).mean() > 0.79
-
-
-def test_trials_to_match_is_the_mean_of_simulated_random_searches():
-    rng = np.random.default_rng(0)
-    accuracy = np.round(rng.random(20), 1)
-    for pick in (np.sort(accuracy)[-1], np.sort(accuracy)[10]):
-        simulated = [
-            1 + int(np.argmax(accuracy[rng.permutation(20)] >= pick)) for _ in range(20_000)
-        ]
-        assert trials_to_match(accuracy, pick) == pytest.approx(np.mean(simulated), rel=0.02)
-    assert np.isnan(trials_to_match(accuracy, 2.0))
 
 
 def test_overlap_counts_the_shared_part_of_both_top_lists():

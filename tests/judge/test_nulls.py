@@ -63,6 +63,23 @@ def test_a_setting_without_effect_is_dealt_too_and_networks_out_of_bounds_are_no
     assert 0 < nulls.dealt_p(np.arange(float(len(among)))) < 1
 
 
+def test_scales_dealt_with_off_kept_tell_knowing_scales_from_liking_attention(among):
+    """At equal tau: one sees where attention is, the other at which scale, too."""
+    cells_NT, truth_N = among.cells_NT, graded_accuracy(among)
+    nulls = Nulls(cells_NT, truth_N, among)
+    assert nulls.on_scales_p(truth_N) < 0.05  # of 24 deals
+    only_where_N = (cells_NT > 0).sum(1).astype(float)
+    assert nulls.on_scales_p(only_where_N) == 1
+    for dealt_N in nulls.on_scales_rows_MN[:20]:
+        assert ((among.cells_NT[dealt_N] > 0) == (cells_NT[nulls.rows] > 0)).all()
+
+
+def test_a_space_with_one_scale_deals_nothing_among_scales():
+    among = networks(Space(base=small_study().space.base, scales=("off", 4)))
+    nulls = Nulls(among.cells_NT, np.arange(8.0), among)
+    assert np.isnan(nulls.on_scales_p(np.arange(8.0)))
+
+
 def test_useless_maps_pass_as_often_as_the_level_says(among):
     rng = np.random.default_rng(0)
     nulls = Nulls(among.cells_NT, graded_accuracy(among), among)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from planted import planted_accuracy, planted_store, small_study
 
-from analysis.judge.agreement import trials_to_match
+from analysis.judge.random_search import trials_to_match
 from analysis.predict.picks import Picks, make_pick
 from analysis.replay.replays import (
     Simulation,
