@@ -29,7 +29,7 @@ SHOWN = ("", "text")
 # What cannot run here, by page, with the reason. A command is named by its beginning.
 ELSEWHERE = {
     "README.md": {
-        "make demo": "takes minutes; the demo of a wheel is run by test_wheel",
+        "make demo": "takes minutes; test_demo runs a smaller one",
         "make test": "is this suite",
         ". .venv/bin/activate": "the suite's environment is the active one",
         "stac classrepsim --network": "FILE and FOLDER are the reader's; see test_cli_anynet",

@@ -31,7 +31,13 @@ class Row:
 
 
 def table_rows(comparison: Comparison) -> tuple[list[Row], list[Row]]:
-    """The rows that matter, and the rest: each by regret, the primary first.
+    """The rows that matter, and the rest: each by regret, the primary first."""
+    (primary, *main), rest = ranked(comparison)
+    return [_row(primary, is_primary=True), *map(_row, main)], list(map(_row, rest))
+
+
+def ranked(comparison: Comparison) -> tuple[list[Judged], list[Judged]]:
+    """The predictors that matter, and the rest: each by regret, the primary first.
 
     What matters is the primary rule, its controls, fixed placements that a reader asks for, and the
     strongest of the other baselines, ten rows in all.
@@ -46,8 +52,7 @@ def table_rows(comparison: Comparison) -> tuple[list[Row], list[Row]]:
     first += [j for j in others if j not in first]
     first = first[: MAIN - 1]
     main = [j for j in by_regret if j in first]
-    rest = [j for j in by_regret if j not in first]
-    return [_row(comparison.primary, is_primary=True), *map(_row, main)], list(map(_row, rest))
+    return [comparison.primary, *main], [j for j in by_regret if j not in first]
 
 
 def _is_asked_for(judged: Judged, comparison: Comparison) -> bool:

@@ -168,17 +168,19 @@ def compare(command: c.Compare) -> None:
     console = Console()
     for sentence in summary(comparison):
         console.print(sentence, highlight=False)
-    console.print(_ranking_table(comparison))
+    _show_ranking(console, comparison)
     for contrast in comparison.contrasts:
         if " minus widened " in contrast.label:
             print(f"{contrast.label}: {points(contrast.difference)}")
 
 
-def _ranking_table(comparison: "Comparison") -> Table:
+def _show_ranking(console: Console, comparison: "Comparison") -> None:
     from analysis.report.sentences import percent, scales_text
+    from analysis.report.tables import ranked
 
+    main, rest = ranked(comparison)
     table = Table("predictor", "picks", "accuracy", "regret", "percentile", "tau", box=None)
-    for judged in comparison.judged:
+    for judged in main:
         table.add_row(
             judged.name + " (blind)" * judged.is_blind,
             scales_text(judged.network),
@@ -187,7 +189,9 @@ def _ranking_table(comparison: "Comparison") -> Table:
             f"{judged.percentile.value:.0f}",
             f"{judged.tau.value:.2f}",
         )
-    return table
+    console.print(table)
+    if rest:
+        print(f"{len(rest)} more predictors: in the report, or with --json")
 
 
 def replay(command: c.Replay) -> None:
