@@ -29,6 +29,7 @@ FILES = (
     "manifest.parquet",
     "test_images.parquet",
     "map.parquet",
+    "attended.parquet",
     "picks.json",
     "replays.json",
 )

@@ -11,6 +11,7 @@ import numpy as np
 from analysis.judge.compare import compare
 from analysis.judge.comparison import Comparison, plain
 from analysis.look.classmap import ClassRepMap
+from analysis.predict.attended import FILE as ATTENDED
 from analysis.predict.mapfile import map_from_parquet
 from analysis.replay.replays import report_replays
 from analysis.replay.simulate import Replay
@@ -46,11 +47,16 @@ class Provenance:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyFacts:
-    """One study's part of a report; a part that is missing is None, and `missing` says why."""
+    """One study's part of a report; a part that is missing is None, and `missing` says why.
+
+    Args:
+        chart: the map of the vanilla networks; attended: of the best network, if it was looked at.
+    """
 
     study: Study
     provenance: Provenance
     chart: ClassRepMap | None
+    attended: ClassRepMap | None
     comparison: Comparison | None
     curves: tuple[Curve, ...]
     replays: tuple[Replay, ...]
@@ -62,6 +68,7 @@ class StudyFacts:
             "study": json.loads(self.study.to_json()),
             "provenance": asdict(self.provenance),
             "map": plain(asdict(self.chart)) if self.chart else None,
+            "attended_map": plain(asdict(self.attended)) if self.attended else None,
             "comparison": self.comparison.to_dict() if self.comparison else None,
             "curves": plain([asdict(curve) for curve in self.curves]),
             "replays": plain([asdict(replay) for replay in self.replays]),
@@ -85,12 +92,13 @@ def gather(store: Store | Past, *, picks_file: str | None = None) -> StudyFacts:
     """
     past = past_of(store)
     missing: list[str] = []
-    chart = _chart(past.store, missing)
+    chart, attended = _chart(past.store, missing), _attended(past.store, missing)
     comparison = _comparison(past, missing, picks_file=picks_file)
     return StudyFacts(
         study=past.study,
         provenance=provenance(past),
         chart=chart,
+        attended=attended,
         comparison=comparison,
         curves=_curves(past, comparison) if comparison else (),
         replays=_replays(past, comparison, missing, picks_file=picks_file) if comparison else (),
@@ -102,9 +110,17 @@ def _chart(store: Store, missing: list[str]) -> ClassRepMap | None:
     if not store.storage.exists("map.parquet"):
         missing.append("There is no map yet (stac classrepsim makes it).")
         return None
-    where = f"{store.address}/map.parquet"
+    return _map_of(store, "map.parquet", missing)
+
+
+def _attended(store: Store, missing: list[str]) -> ClassRepMap | None:
+    return _map_of(store, ATTENDED, missing) if store.storage.exists(ATTENDED) else None
+
+
+def _map_of(store: Store, name: str, missing: list[str]) -> ClassRepMap | None:
+    where = f"{store.address}/{name}"
     try:
-        return map_from_parquet(store.storage.read("map.parquet"), source=where)
+        return map_from_parquet(store.storage.read(name), source=where)
     except StoreError as error:
         missing.append(f"The map is damaged: {error}.")
         return None

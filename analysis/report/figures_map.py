@@ -42,8 +42,8 @@ class MapFacts:
     panels: tuple[Panel, ...]
 
 
-def map_facts(chart: ClassRepMap) -> MapFacts:
-    """Stages and scales of the map, and of its controls."""
+def map_facts(chart: ClassRepMap, attended: ClassRepMap | None = None) -> MapFacts:
+    """Stages and scales of the map, of its controls, and of the best network if it is given."""
     trained = [r for r in chart.select() if r.stage >= 0]
     places = tuple(dict.fromkeys(r.place for r in trained))
     scales = tuple(sorted({r.cells for r in trained}))
@@ -61,6 +61,10 @@ def map_facts(chart: ClassRepMap) -> MapFacts:
         of_source = [r for r in chart.select(source=source) if r.stage >= 0]
         if of_source:  # a network that cannot be drawn anew has no untrained twin
             controls.append(panel(f"control: {source}", of_source, [r.crs for r in of_source]))
+    if attended is not None:
+        best = [r for r in attended.select() if r.place in places and r.cells in scales]
+        controls.append(panel("best network", best, [r.crs for r in best]))
+        controls.append(panel("headroom of the best network", best, [r.head for r in best]))
     return MapFacts(
         places=places,
         scales=scales,

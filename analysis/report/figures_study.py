@@ -171,10 +171,10 @@ def draw_ranking(facts: RankingFacts) -> Figure:
             tau.axvline(facts.noise_ceiling, color=GREEN, linewidth=0.9, linestyle=":")
         regret.set_yticks(range(len(facts.bars)), [bar.name for bar in facts.bars])
         regret.invert_yaxis()
-        regret.set_xlabel("regret, points\n(dashed: a random pick)")
+        regret.set_xlabel("regret, points\n(dashed: random)")
         tau.set_xlim(-1.05, 1.05)
-        dotted = "; dotted: a perfect predictor" if has_ceiling else ""
-        tau.set_xlabel(f"Kendall's tau\n(dashed: 0{dotted})")
+        dotted = "\n(dotted: perfect)" if has_ceiling else ""
+        tau.set_xlabel(f"Kendall's tau{dotted}")
     return figure
 
 

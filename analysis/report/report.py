@@ -32,6 +32,7 @@ from analysis.report.tables import flat, table_rows, to_csv
 from search.store.storage import Storage
 from search.store.store import Store
 
+BEST = " The best network is mapped the same way: did its headroom close where a gate went?"
 TITLE = "Where should attention go?"
 
 
@@ -117,8 +118,8 @@ def pictures(facts: StudyFacts) -> Iterator[Picture]:
             caption="Class consistency of neighbours (0 is chance, 1 the ceiling) per stage and "
             "scale; blank where the stage's map has no such scale. Headroom: the same minus that "
             "of the last layer. A claim about learning needs the trained map to differ from its "
-            "controls.",
-            figure=draw_map(map_facts(facts.chart)),
+            f"controls.{BEST * (facts.attended is not None)}",
+            figure=draw_map(map_facts(facts.chart, facts.attended)),
         )
     if facts.comparison:
         yield from _comparison_pictures(facts.comparison)

@@ -77,7 +77,8 @@ def _row(judged: Judged, *, is_primary: bool = False) -> Row:
     equals = f" (one of {judged.tied_picks} equal)" if judged.tied_picks > 1 else ""
     values += [Value(text=scales_text(judged.network) + equals, is_number=False)]
     values += [Value(text=text, is_number=True) for text in numbers]
-    values += [Value(text=word, is_number=False) for word in (verdict.ranking, verdict.choice)]
+    ranking = verdict.ranking.removesuffix(" from a random map")  # the note under the table says it
+    values += [Value(text=word, is_number=False) for word in (ranking, verdict.choice)]
     return Row(is_primary=is_primary, values=tuple(values))
 
 

@@ -25,6 +25,7 @@ from stacnet.spec import AttentionSpec, NetworkSpec
 
 FILE = "extras.json"
 PICKS_FILE = "picks.json"
+SELECTED = "selected"  # reason of the finalist that a comparison measures regret from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +217,7 @@ def _best(store: Store, study: Study) -> dict[str, NetworkSpec]:
     selecting = replace(study, seeds=split_seeds(study.seeds, study.seeds)[0])
     top = ranking(table, study, among)[: study.finalists.top]
     names = {f"top {rank}": name for rank, (name, _) in enumerate(top, start=1)}
-    names |= dict(zip(["selected"], dict(ranking(table, selecting, among)), strict=False))
+    names |= dict(zip([SELECTED], dict(ranking(table, selecting, among)), strict=False))
     rows = store.trainings(["network_id", "spec_json"])
     specs = dict(zip(*(rows[name].to_pylist() for name in rows.column_names), strict=True))
     return {

@@ -12,6 +12,7 @@ from search.store.store import Store
 from search.study.studies import load_study, override
 from stac.cli import study_commands as c
 from stac.cli.flag_values import assignments
+from stac.cli.waiting import Waiting
 
 
 def search(command: c.Search) -> None:
@@ -44,8 +45,14 @@ def extend(command: c.Extend) -> None:
 
 
 def finalists(command: c.Finalists) -> None:
-    """Train the finalists."""
-    _say(engine.finalists(command.folder, options=_options(command)), command.folder)
+    """Train the finalists, and look at the best of them."""
+    summary = engine.finalists(command.folder, options=_options(command))
+    if summary.finished:
+        with Waiting("looking at the best network"):
+            from analysis.predict.attended import look_at_best
+
+            look_at_best(Store(command.folder))
+    _say(summary, command.folder)
 
 
 def compact(command: c.Compact) -> None:
