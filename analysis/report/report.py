@@ -10,9 +10,10 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from analysis.judge.across import Across, across
 from analysis.judge.comparison import Comparison
 from analysis.predict.rules import MEANING
-from analysis.report import replay_table, sentences
+from analysis.report import about, replay_table, sentences
 from analysis.report.checklist import checklist
 from analysis.report.curves import draw_curves
 from analysis.report.facts import StudyFacts, gather
@@ -99,7 +100,12 @@ def report(folders: Sequence[str], out: str | Path | None = None, *, title: str 
 def render(parts: Sequence[Part], *, title: str = TITLE) -> str:
     """The HTML page; it needs nothing but itself."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.globals |= {"words": sentences, "checklist": checklist, "table_rows": table_rows}
+    environment.globals |= {
+        "words": sentences,
+        "about": about,
+        "checklist": checklist,
+        "table_rows": table_rows,
+    }
     environment.globals |= {
         "replay_headings": replay_table.HEADINGS,
         "replay_rows": replay_table.replay_rows,
@@ -107,7 +113,15 @@ def render(parts: Sequence[Part], *, title: str = TITLE) -> str:
     }
     environment.filters["inline"] = _inline
     template = environment.from_string(files("analysis.report").joinpath("report.html").read_text())
-    return template.render(title=title, parts=parts, rules=MEANING)
+    return template.render(title=title, parts=parts, rules=MEANING, across=_across(parts))
+
+
+def _across(parts: Sequence[Part]) -> Across | None:
+    """What several data sets have in common; of each the largest study counts."""
+    judged = [(p.facts.study, p.facts.comparison) for p in parts if p.facts.comparison]
+    judged.sort(key=lambda one: one[1].trained)
+    of_data = {study.protocol.data: (study, comparison) for study, comparison in judged}
+    return across(list(of_data.values())) if len(of_data) > 1 else None
 
 
 def pictures(facts: StudyFacts) -> Iterator[Picture]:

@@ -1,14 +1,12 @@
 """The words of a report: the answer in two sentences, what it cost, and the checklist."""
 
+from analysis.judge.across import StaticRank
 from analysis.judge.agreement import Interval
 from analysis.judge.comparison import Comparison
 from analysis.judge.judged import Judged, Network
-from analysis.report.facts import StudyFacts
-from stacnet.data.shifted import blind_ceiling
-from stacnet.data_spec import Digits, ScaleSignal, ShiftedLayouts
 
 
-def scales_text(network: Network) -> str:
+def scales_text(network: Network | StaticRank) -> str:
     """Scale per stage, such as "off, 4, 4"."""
     return ", ".join(str(scale) if scale else "off" for scale in network.scales)
 
@@ -48,7 +46,7 @@ def answer(comparison: Comparison) -> tuple[str, str]:
         f"Rule {comparison.primary_rule}, fixed before the search, picks scales "
         f"{scales_text(pick.network)}, which reach {percent(pick.network.accuracy.value)} "
         f"{comparison.metric}; the best that the search found with "
-        f"{_seeds(comparison.seeds_a)} ({scales_text(best)}) reaches "
+        f"{list_seeds(comparison.seeds_a)} ({scales_text(best)}) reaches "
         f"{percent(best.accuracy.value)}, so the regret is {points(pick.regret)}."
     )
     if pick.network.accuracy.value != pick.network.accuracy.value:
@@ -174,28 +172,6 @@ def seconds(value: float) -> str:
     return f"{value:,.0f} s" if value >= 10 else f"{value:.1f} s"
 
 
-def data_sentence(facts: StudyFacts) -> str:
-    """What the data can and cannot show."""
-    data = facts.study.protocol.data
-    if isinstance(data, Digits):
-        return (
-            "The data is scikit-learn's digits, 1,797 images of 8x8 pixels: it shows that the "
-            "machinery runs on real images, and is too small to rank anything."
-        )
-    if isinstance(data, ScaleSignal):
-        return (
-            f"The data is procedural, so its truth is known: classes are layouts of gratings on "
-            f"{data.grid}x{data.grid} cells, which pooling to fewer cells makes indistinguishable."
-        )
-    if isinstance(data, ShiftedLayouts):
-        return (
-            f"The data is procedural, so its truth is known: classes are layouts of {data.pattern} "
-            f"patches on {data.grid}x{data.grid} cells, shifted by every shift; what does not see "
-            f"the layout reaches {blind_ceiling(data):.1%} at most."
-        )
-    return f"The data is {data.name}."
-
-
 def count_seeds(count: int) -> str:
     """Such as "1 seed" or "5 seeds"."""
     return f"{count} seed{'' if count == 1 else 's'}"
@@ -209,26 +185,6 @@ def _lower(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
-def study_sentence(facts: StudyFacts) -> str:
-    """What was searched."""
-    study, comparison = facts.study, facts.comparison
-    base = study.space.base
-    kernels = "x".join(map(str, base.kernels))
-    size = f"{base.input_size}x{base.input_size}"
-    text = (
-        f"A ResNet-{base.depth} of width {base.widths[0]} (stage kernels {kernels}) on {size} "
-        f"images; {study.space.size()} placements of STAC, {study.protocol.epochs} epochs each."
-    )
-    if comparison is None:
-        return text
-    return (
-        f"{text} {comparison.trained} of {comparison.networks} distinct networks are trained. "
-        f"The best is selected with {_seeds(comparison.seeds_a)} and measured with "
-        f"{_seeds(comparison.seeds_b)}; stac status takes the mean over all of them, and "
-        f"may name another network."
-    )
-
-
 def ceiling_sentence(comparison: Comparison) -> str:
     """What a perfect predictor could reach."""
     ceiling = comparison.noise_ceiling.value
@@ -240,5 +196,6 @@ def ceiling_sentence(comparison: Comparison) -> str:
     )
 
 
-def _seeds(values: tuple[int, ...]) -> str:
+def list_seeds(values: tuple[int, ...]) -> str:
+    """Such as "seeds 0, 1"."""
     return f"seed{'' if len(values) == 1 else 's'} {', '.join(map(str, values))}"

@@ -15,6 +15,7 @@ from planted import planted_store, small_study
 from analysis.judge.compare import compare
 from analysis.predict.predict import predict
 from analysis.predict.rules import MEANING, RULES
+from analysis.report.about import data_sentence
 from analysis.report.checklist import checklist
 from analysis.report.facts import StudyFacts, gather
 from analysis.report.figures import to_bytes
@@ -22,7 +23,7 @@ from analysis.report.figures_map import map_facts
 from analysis.report.figures_study import cost_facts, frontier_facts, ranking_facts
 from analysis.report.replay_table import replay_rows
 from analysis.report.report import Part, render, report
-from analysis.report.sentences import answer, data_sentence
+from analysis.report.sentences import answer
 from analysis.report.tables import table_rows
 from search.store.store import Store
 from stacnet.data_spec import Digits
@@ -245,4 +246,4 @@ def test_a_report_of_one_seed_does_not_speak_of_others(facts, store, tmp_path):
     assert "with seed 0" in page
     assert "With one seed there is no noise ceiling." in page
     assert "dotted" not in page
-    assert "dotted: a perfect predictor" in render([Part.of(facts)])
+    assert "dotted: perfect" in render([Part.of(facts)])
