@@ -58,16 +58,17 @@ def export_blackbox(store: Store, folder: str | Path) -> int:
         folder: to write into.
 
     Raises:
-        StudyError: nothing is complete, a curve has gaps, or the space has no choice or is too
-            large to list.
+        StudyError: nothing is complete, a curve has gaps, or the space is too large to list.
     """
     past = Past(store, columns=("status", *ENDS.values()), curve=tuple(CURVES.values()))
-    factors = [factor for factor in past.study.space.factors if len(factor.choices) > 1]
-    if not factors or is_too_large(past.study):
+    if is_too_large(past.study):
         raise StudyError(
-            f"a blackbox needs a space with a choice, and of at most {LARGEST} points unless it is "
-            f"searched to its end, got {past.study.space.size()}"
+            f"a blackbox needs a space of at most {LARGEST} points unless it is searched to its "
+            f"end, got {past.study.space.size()}"
         )
+    factors = [factor for factor in past.study.space.factors if len(factor.choices) > 1]
+    if len(factors) < 2:  # Syne Tune finds no configuration by one value
+        factors = past.study.space.factors
     complete = _Complete.of(past)
     row_P = past.networks.row_of_points()
     points = np.flatnonzero((row_P >= 0) & complete.is_there_N[row_P])

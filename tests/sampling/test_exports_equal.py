@@ -23,6 +23,7 @@ from search.store.shipped import SCHEME, shipped_studies
 from search.store.store import Store
 from search.study.networks import networks
 from search.study.space import Space
+from search.study.study import Sampled
 
 Ends = dict[tuple[str, int], tuple[float, float]]  # network, seed -> validation, test accuracy
 CURVE = ("val_acc", "val_loss", "train_acc", "train_loss", "epoch_s", "cum_s")
@@ -212,7 +213,22 @@ def test_a_study_that_is_no_blackbox_is_refused(tmp_path: Path) -> None:
     longer = replace(wide(), protocol=replace(wide().protocol, epochs=4))
     with pytest.raises(StudyError, match=r"each epoch of 1 \.\. 4 once, got others of network \w+"):
         export_blackbox(stored(tmp_path / "torn", longer, torn), tmp_path / "blackbox")
-    one = replace(wide(), space=Space(base=wide().space.base, scales=("off",)))
-    with pytest.raises(StudyError, match=r"needs a space with a choice, .* got 1"):
-        export_blackbox(stored(tmp_path / "one", one), tmp_path / "blackbox")
+    many = tuple(range(1, 62, 2))
+    space = replace(wide().space, kernels=many, reductions=many, placements=("all", "last"))
+    space = replace(
+        space, pools=("avg", "max", "both"), norms=("none", "batch"), positions=("post", "mid")
+    )
+    large = replace(wide(), space=space, strategy=Sampled(sampler="random", trials=3))
+    Store(tmp_path / "large").begin(large)
+    with pytest.raises(StudyError, match=rf"of at most 200000 points .*, got {space.size()}"):
+        export_blackbox(Store(tmp_path / "large"), tmp_path / "blackbox")
     assert not (tmp_path / "blackbox").exists()
+
+
+def test_a_space_with_one_choice_shows_its_settings_too(tmp_path: Path) -> None:
+    """A table of Syne Tune answers only for several hyperparameters."""
+    one = replace(wide(), space=Space(base=wide().space.base, scales=(("off", 4), ("off",), (2,))))
+    assert export_blackbox(stored(tmp_path / "one", one), tmp_path / "blackbox") == 2
+    shown = pq.read_table(tmp_path / "blackbox" / "hyperparameters.parquet").to_pydict()
+    assert shown["hp_s1_scale"] == ["off", "4"]
+    assert (shown["hp_s3_scale"], shown["hp_kind"]) == ([2, 2], ["stac", "stac"])

@@ -41,11 +41,13 @@ def test_syne_tune_answers_each_question_as_the_parquet_does(name: str, tmp_path
         assert answer["metric_macs"] == end["macs"]
         asked += 1
     assert asked == len(set(of_network)) * len(study.seeds) * study.protocol.epochs
-    print(f"{asked} answers are those of the Parquet; {blackbox}")
 
 
 @pytest.mark.parametrize("name", shipped_studies())
-def test_syne_tune_searches_in_it_and_writes_it_as_we_do(name: str, tmp_path: Path) -> None:
+def test_syne_tune_searches_in_it_and_writes_it_as_we_do(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNETUNE_FOLDER", str(tmp_path))  # else in the home folder
     from syne_tune import StoppingCriterion, Tuner
     from syne_tune.backend.simulator_backend.simulator_callback import SimulatorCallback
     from syne_tune.blackbox_repository import UserBlackboxBackend
@@ -87,4 +89,3 @@ def test_syne_tune_searches_in_it_and_writes_it_as_we_do(name: str, tmp_path: Pa
     _, best = tuner.best_config()
     assert set(best) >= set(blackbox.configuration_space)
     assert tuner.tuning_status.num_trials_started >= 20
-    print(tuner.tuning_status)
