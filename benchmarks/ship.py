@@ -18,6 +18,7 @@ from search.store.compact import merge_all
 from search.store.shipped import FOLDER
 from search.store.status import Status, status
 from search.store.store import Store
+from search.study.seeds import split_seeds
 from search.study.study import Study
 from search.study.training import id_of
 
@@ -71,11 +72,14 @@ def card(store: Store, study: Study) -> str:
     rows = store.trainings()
     commits = sorted({text for text in rows["code_commit"].to_pylist() if text})
     machines = sorted({text for text in rows["device_name"].to_pylist() if text})
+    select = split_seeds(study.seeds, study.seeds)[0]
     return CARD.read_text().format(
         name=study.name,
         complete=now.complete,
         networks=len(set(rows["network_id"].to_pylist())),
         seeds=", ".join(map(str, study.seeds)),
+        select=", ".join(map(str, select)),
+        num_select=len(select),
         hours=now.device_s / 3600,
         machines="; ".join(machines),
         commits=", ".join(commits),
