@@ -145,12 +145,12 @@ def _own(table: pa.Table, study: Study, among: Networks) -> tuple[pa.Table, Numb
     """The rows with the study's networks, protocol and seeds, and their places."""
     network_R, names = texts(table["network_id"])
     row_R = np.array([*(among.row.get(name, -1) for name in names), -1])[network_R]
-    seed_R = np.full(table.num_rows, -1)
-    for column, seed in enumerate(study.seeds):
-        seed_R[table["seed"].to_numpy() == seed] = column
+    seeds, seed_R = np.array(study.seeds), table["seed"].to_numpy()
+    order = np.argsort(seeds)
+    column_R = order[np.searchsorted(seeds, seed_R, sorter=order).clip(max=len(seeds) - 1)]
     is_protocol_R = is_in(table["protocol_id"], frozenset({study.protocol.protocol_id}))
-    is_own_R = is_protocol_R & (row_R >= 0) & (seed_R >= 0)
-    return only(table, is_own_R), (row_R * len(study.seeds) + seed_R)[is_own_R]
+    is_own_R = is_protocol_R & (row_R >= 0) & (seeds[column_R] == seed_R)
+    return only(table, is_own_R), (row_R * len(seeds) + column_R)[is_own_R]
 
 
 def _write_numbers(target: Path, complete: _Complete, row_P: Numbers) -> None:

@@ -49,7 +49,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """A study that ships; and a planted one in which all kinds of things happened."""
     if request.param != "odd":
         return Store(f"{SCHEME}{request.param}")
-    return stored(tmp_path / "odd", wide(), odd)
+    return stored(tmp_path / "odd", wide(seeds=(7, 3)), odd)
 
 
 def parquet(store: Store) -> tuple[pa.Table, pa.Table]:
