@@ -6,20 +6,19 @@ What goes along opens without training: merged tables, map, picks, the vanilla n
 """
 
 import argparse
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+from croissant import croissant, digests  # pyright: ignore[reportMissingImports]
 
 from search.store.compact import merge_all
 from search.store.shipped import FOLDER
 from search.store.status import Status, status
 from search.store.store import Store
+from search.study.seeds import split_seeds
 from search.study.study import Study
 from search.study.training import id_of
 
@@ -34,7 +33,6 @@ FILES = (
     "replays.json",
 )
 CARD = Path(__file__).with_name("card.md")
-KINDS = {"int32": "sc:Integer", "int64": "sc:Integer", "double": "sc:Float", "bool": "sc:Boolean"}
 
 
 def ship(source: str) -> Path:
@@ -49,8 +47,10 @@ def ship(source: str) -> Path:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             (target / name).write_bytes(store.storage.read(name))
     (target / "README.md").write_text(card(Store(target), study))
-    (target / "croissant.json").write_text(json.dumps(croissant(target, study), indent=1) + "\n")
-    sums = [f"{digest}  {name}" for name, digest in _digests(target)]
+    (target / "croissant.json").write_text(
+        json.dumps(croissant(target, study.name), indent=1) + "\n"
+    )
+    sums = [f"{digest}  {name}" for name, digest in digests(target)]
     (target / "SHA256SUMS").write_text("\n".join(sums) + "\n")
     return target
 
@@ -67,24 +67,20 @@ def _weights(store: Store, study: Study) -> Iterator[str]:
         yield f"weights/{id_of(key)}.pt"
 
 
-def _digests(folder: Path) -> Iterator[tuple[str, str]]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            name = path.relative_to(folder).as_posix()
-            yield name, hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def card(store: Store, study: Study) -> str:
     """What the folder holds, and how to ask it, for one who has nothing but it and DuckDB."""
     now = status(store)
     rows = store.trainings()
     commits = sorted({text for text in rows["code_commit"].to_pylist() if text})
     machines = sorted({text for text in rows["device_name"].to_pylist() if text})
+    select = split_seeds(study.seeds, study.seeds)[0]
     return CARD.read_text().format(
         name=study.name,
         complete=now.complete,
         networks=len(set(rows["network_id"].to_pylist())),
         seeds=", ".join(map(str, study.seeds)),
+        select=", ".join(map(str, select)),
+        num_select=len(select),
         hours=now.device_s / 3600,
         machines="; ".join(machines),
         commits=", ".join(commits),
@@ -104,66 +100,6 @@ def _columns(schema: pa.Schema) -> Iterator[str]:
         about = {k.decode(): v.decode() for k, v in (field.metadata or {}).items()}
         unit = f" ({about['unit']})" if about.get("unit") else ""
         yield f"| `{field.name}` | {about.get('description', '')}{unit} |"
-
-
-def croissant(folder: Path, study: Study) -> dict[str, Any]:
-    """Croissant 1.0 metadata of the tables (JSON-LD)."""
-    files = [
-        {
-            "@type": "cr:FileObject",
-            "@id": name,
-            "name": name,
-            "contentUrl": name,
-            "encodingFormat": "application/vnd.apache.parquet",
-            "sha256": digest,
-        }
-        for name, digest in _digests(folder)
-        if name.endswith(".parquet")
-    ]
-    return {
-        "@context": {
-            "@vocab": "https://schema.org/",
-            "sc": "https://schema.org/",
-            "cr": "http://mlcommons.org/croissant/",
-            "dct": "http://purl.org/dc/terms/",
-            "conformsTo": "dct:conformsTo",
-            "field": "cr:field",
-            "recordSet": "cr:recordSet",
-            "source": "cr:source",
-            "extract": "cr:extract",
-            "column": "cr:column",
-            "fileObject": "cr:fileObject",
-            "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-        },
-        "@type": "sc:Dataset",
-        "conformsTo": "http://mlcommons.org/croissant/1.0",
-        "name": f"stacnet {study.name}",
-        "description": f"Every training of the study {study.name}: an exhaustive search for the "
-        "place and scale of attention in a small residual network.",
-        "license": "https://spdx.org/licenses/Apache-2.0.html",
-        "version": "1.0.0",
-        "distribution": files,
-        "recordSet": [_records(folder, file["name"]) for file in files],
-    }
-
-
-def _records(folder: Path, name: str) -> dict[str, Any]:
-    schema = pq.read_schema(folder / name)
-    return {
-        "@type": "cr:RecordSet",
-        "@id": f"records of {name}",
-        "name": name.split("/")[0].removesuffix(".parquet"),
-        "field": [
-            {
-                "@type": "cr:Field",
-                "@id": f"{name}/{field.name}",
-                "name": field.name,
-                "dataType": KINDS.get(str(field.type), "sc:Text"),
-                "source": {"fileObject": {"@id": name}, "extract": {"column": field.name}},
-            }
-            for field in schema
-        ],
-    }
 
 
 def main() -> None:

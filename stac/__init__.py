@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         plot_ranking,
         plot_replays,
     )
-    from stac.judging import answer, compare, predict, replay, report
+    from stac.judging import answer, compare, predict, replay, report, simulate
     from stac.result import Network, Result
     from stac.running import open, resume, search
     from stacnet.attention_spec import AttentionSpec
@@ -46,7 +46,7 @@ _HOME = {
         "plot_ranking",
         "plot_replays",
     ),
-    "stac.judging": ("answer", "compare", "predict", "replay", "report"),
+    "stac.judging": ("answer", "compare", "predict", "replay", "report", "simulate"),
     "stac.result": ("Network", "Result"),
     "stac.running": ("open", "resume", "search"),
     "stacnet.attention_spec": ("AttentionSpec",),
@@ -89,6 +89,7 @@ __all__ = [
     "resnet",
     "resume",
     "search",
+    "simulate",
 ]
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from analysis.judge.comparison import Comparison
     from analysis.look.classmap import ClassRepMap
     from analysis.predict.picks import Picks
-    from analysis.replay.simulate import Replay
+    from analysis.replay.simulate import Replay, Step
     from search.store.store import Store
 
 
@@ -82,10 +82,33 @@ def answer(comparison: "Comparison") -> str:
     return "\n".join(summary(comparison))
 
 
+def simulate(
+    source: Source, sampler: SamplerName = "tpe", *, seed: int = 0, concurrency: int = 1
+) -> "tuple[Step, ...]":
+    """One search by a sampler on the study's results, on a virtual clock: nothing is trained.
+
+    Args:
+        seed: of the sampler; it also draws which of the study's seeds is trained.
+        concurrency: trials at once.
+
+    Returns:
+        After each trial: seconds, and the test accuracy of the network that is best so far by
+        validation accuracy.
+
+    Raises:
+        ValueError: fewer than two networks are trained with every seed.
+    """
+    from analysis.replay.replays import sampled_run
+    from analysis.replay.starts import ALONE
+    from analysis.replay.table import tabulated
+
+    return tuple(sampled_run(tabulated(store_of(source)), sampler, concurrency, (ALONE, seed)))
+
+
 def replay(
     source: Source, sampler: SamplerName = "tpe", *, runs: int = 200, concurrency: int = 1
 ) -> "tuple[Replay, ...]":
-    """A sampler simulated on the study's results: alone, after the pick, and with priors.
+    """Many searches by a sampler, as `simulate`: alone, after the pick, and with priors.
 
     Worker processes simulate; as with all such, a script that calls this needs
     `if __name__ == "__main__":`.

@@ -1,7 +1,7 @@
 """What a study has come to, as a value: its rows, its best network, its frontier."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,12 +34,14 @@ class Network:
         val_acc: validation accuracy after the last epoch, share, mean over the study's seeds; None
             if none of them is complete.
         seeds: those that are complete.
+        trainings: its rows of `Result.frame`: a row for each training, those of finalists too.
     """
 
     id: str
     spec: NetworkSpec
     val_acc: float | None
     seeds: tuple[int, ...]
+    trainings: pa.Table = field(compare=False)
 
     def build(self, *, seed: int = 0) -> "nn.Module":
         """The torch module: images (B, C, H, W) -> logits (B, K); not trained."""
@@ -110,12 +112,17 @@ class Result:
             raise ValueError(f"the best network needs a complete training, got none in {self}")
         return self._network(found[0], table)
 
-    def network(self, network_id: str) -> Network:
-        """A network of the study by its id; of a space too large to list, one that was trained.
+    def network(self, which: str | NetworkSpec) -> Network:
+        """A network of the study and its results; of a space too large to list, one that was
+        trained.
+
+        Args:
+            which: its id, or what it is.
 
         Raises:
-            ValueError: no network of the study has that id.
+            ValueError: the study has no such network.
         """
+        network_id = which if isinstance(which, str) else which.network_id
         return self._network(network_id, self.frame())
 
     def frontier(self) -> tuple[Network, ...]:
@@ -174,6 +181,7 @@ class Result:
             spec=spec,
             val_acc=float(values_N.mean()) if len(values_N) else None,
             seeds=tuple(sorted(complete["seed"].to_pylist())),
+            trainings=rows,
         )
 
     def __repr__(self) -> str:

@@ -1,9 +1,13 @@
 """Studies whose truth is planted: accuracies are written, not trained."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analysis.predict.picks import Picks, make_pick
 from search.store.rows import network_columns, study_and_space_id
@@ -20,6 +24,7 @@ from stacnet.resnet import build
 from stacnet.spec import resnet
 
 EPOCHS_RUN = 3
+BEGAN = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 
 
 def small_study(*, seeds: tuple[int, ...] = (0, 1), margin: float = 0.01) -> Study:
@@ -90,8 +95,8 @@ def epochs_table(trainings: pa.Table) -> pa.Table:
         | {
             "epoch": epoch,
             "train_loss": 1.0,
-            "train_acc": row["val_acc_last"] * epoch / EPOCHS_RUN,
-            "val_acc": row["val_acc_last"] * epoch / EPOCHS_RUN,
+            "train_acc": row["val_acc_last"] * (epoch / EPOCHS_RUN),
+            "val_acc": row["val_acc_last"] * (epoch / EPOCHS_RUN),
             "val_loss": 1.0,
             "cum_s": 3.0 * epoch,
             "epoch_s": 3.0,
@@ -154,3 +159,38 @@ def picks_json(study: Study, among: Networks, **scores: np.ndarray) -> str:
             for name, values in scores.items()
         ),
     ).to_json()
+
+
+def wide(*, seeds: tuple[int, ...] = (3, 7)) -> Study:
+    """Scales that are not their positions, two kernels (equal on one cell), two ways to fuse."""
+    return Study(
+        name="wide",
+        space=Space(
+            base=resnet(8, width=4, input_size=16, classes=8),
+            scales=(("off", 4, "native"), ("off", 1), (2,)),
+            kernels=(3, 5),
+            reductions=(4,),
+            fuses=("mul", "mul_res"),
+        ),
+        protocol=Protocol(data=ScaleSignal(grid=4, size=16), epochs=EPOCHS_RUN, batch_size=32),
+        seeds=seeds,
+    )
+
+
+def stored(
+    folder: Path, study: Study, change: Callable[[list[dict[str, Any]]], None] = lambda rows: None
+) -> Store:
+    """A complete store, with rows changed before they are written."""
+    among = networks(study.space)
+    accuracy_NS = planted_accuracy(among)[:, None] + [[0.01 * s for s in range(len(study.seeds))]]
+    rows = trainings_table(study, accuracy_NS).to_pylist()
+    for number, row in enumerate(rows):
+        row["started_at"] = BEGAN + timedelta(minutes=number)
+        row["ended_at"] = row["started_at"] + timedelta(seconds=30)
+    change(rows)
+    store = Store(folder)
+    store.begin(study)
+    table = pa.Table.from_pylist(rows, schema=CELLS)
+    store.write_merged("cells", table)
+    store.write_merged("epochs", epochs_table(table.filter(pc.is_valid(table["val_acc_last"]))))
+    return store

@@ -74,6 +74,30 @@ class Networks:
         """Whether any network has attention in this stage."""
         return np.any(self.cells_NT > 0, axis=0)
 
+    def row_of_points(self) -> NDArray[np.int64]:
+        """The row of each point's network, -1 where bounds leave it out: one for each point.
+
+        Networks are told apart by the gates of their stages, and a stage's gate by its scale and
+        what all gates share: so few specs are made, and none is hashed.
+        """
+        lengths = [len(scales) for scales in self.space.stage_scales]
+        settings = self.space.size() // math.prod(lengths)
+        numbers: dict[Attention, int] = {}
+        gate_QDT = np.zeros((settings, max(lengths), len(lengths)), np.int64)
+        for setting, digit in np.ndindex(gate_QDT.shape[:2]):
+            scales = np.ravel_multi_index([min(digit, n - 1) for n in lengths], lengths)
+            gates = self.space.spec(int(scales) * settings + setting).attention
+            gate_QDT[setting, digit] = [numbers.setdefault(gate, len(numbers)) for gate in gates]
+        points = np.arange(self.space.size())
+        *digits_T, setting = np.unravel_index(points, (*lengths, settings))
+        code = np.zeros(len(points), np.int64)
+        for stage, digit in enumerate(digits_T):
+            code = code * len(numbers) + gate_QDT[setting, digit, stage]
+        code_N = code[list(self.points)]
+        order_N = np.argsort(code_N)
+        place = np.searchsorted(code_N, code, sorter=order_N).clip(max=len(code_N) - 1)
+        return np.where(code_N[order_N[place]] == code, order_N[place], -1)
+
     @cached_property
     def setting_N(self) -> NDArray[np.int64]:
         """Place of what all gates share (kind, kernel, ...) among the space's settings."""

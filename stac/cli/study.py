@@ -95,6 +95,10 @@ def export(command: c.Export) -> None:
         case "csv":
             for path in export_csv(store, command.out):
                 print(path)
+        case "syne-tune":
+            from search.sampling.export_blackbox import export_blackbox
+
+            print(f"{command.out}: {export_blackbox(store, command.out)} configurations")
         case "optuna":
             print(f"{command.out}: {export_optuna(store, command.out)} trials")
         case _:

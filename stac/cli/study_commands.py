@@ -142,10 +142,10 @@ class Export:
 
     folder: Folder
     """the study's folder"""
-    to: Literal["optuna", "csv"]
-    """an Optuna journal file (opens in optuna-dashboard), or CSV tables"""
+    to: Literal["optuna", "csv", "syne-tune"]
+    """an Optuna journal file (opens in optuna-dashboard), CSV tables, or Syne Tune's blackbox"""
     out: str
-    """file (optuna) or folder (csv) to write"""
+    """file (optuna) or folder (csv, syne-tune) to write"""
 
 
 @dataclass(frozen=True, kw_only=True)

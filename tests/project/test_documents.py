@@ -48,7 +48,12 @@ SAID = {
         r"<Network ",
         r"trainings +1,204 of the search",
     ),
-    "docs/publish.md": (r"8 networks; the best: \(", r"tables/cells\.csv", r"report\.html"),
+    "docs/publish.md": (
+        r"8 networks; the best: \(",
+        r"tables/cells\.csv",
+        r"report\.html",
+        r"blackbox: 8 configurations",
+    ),
     "docs/resume.md": (r"finished: 2 attempts", r"owes nothing"),
     "docs/spaces.md": (r"256 points", r"params"),
     "docs/statistics.md": (r"Interval\(value=0\.00125", r"seeds to see 0\.3 points"),

@@ -1,69 +1,24 @@
 """`stac export`: what a reader of the dashboard sees are the values of the Parquet rows."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 import optuna
-import pyarrow.compute as pc
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
-from planted import epochs_table, planted_accuracy, trainings_table
-from pyarrow import Table
+from planted import BEGAN, stored, wide
 
 from search.errors import StudyError
 from search.sampling.export import export_csv, export_optuna
-from search.store.schema import CELLS
 from search.store.store import Store
 from search.study.networks import networks
-from search.study.space import Space
-from search.study.study import Objective, Study
-from stacnet.data_spec import ScaleSignal
-from stacnet.protocol import Protocol
-from stacnet.spec import resnet
-
-BEGAN = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
-
-
-def wide(*, seeds: tuple[int, ...] = (3, 7)) -> Study:
-    """Scales that are not their positions, two kernels (equal on one cell), two ways to fuse."""
-    return Study(
-        name="wide",
-        space=Space(
-            base=resnet(8, width=4, input_size=16, classes=8),
-            scales=(("off", 4, "native"), ("off", 1), (2,)),
-            kernels=(3, 5),
-            reductions=(4,),
-            fuses=("mul", "mul_res"),
-        ),
-        protocol=Protocol(data=ScaleSignal(grid=4, size=16), epochs=3, batch_size=32),
-        seeds=seeds,
-    )
-
-
-def stored(
-    folder: Path, study: Study, change: Callable[[list[dict[str, Any]]], None] = lambda rows: None
-) -> Store:
-    """A complete store, with rows changed before they are written."""
-    among = networks(study.space)
-    accuracy_NS = planted_accuracy(among)[:, None] + [[0.01 * s for s in range(len(study.seeds))]]
-    rows = trainings_table(study, accuracy_NS).to_pylist()
-    for number, row in enumerate(rows):
-        row["started_at"] = BEGAN + timedelta(minutes=number)
-        row["ended_at"] = row["started_at"] + timedelta(seconds=30)
-    change(rows)
-    store = Store(folder)
-    store.begin(study)
-    table = Table.from_pylist(rows, schema=CELLS)
-    store.write_merged("cells", table)
-    store.write_merged("epochs", epochs_table(table.filter(pc.is_valid(table["val_acc_last"]))))
-    return store
+from search.study.study import Objective
 
 
 def exported(store: Store, file: Path) -> list[FrozenTrial]:

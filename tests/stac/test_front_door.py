@@ -145,6 +145,36 @@ def test_a_network_that_is_none_of_the_studys_is_refused(result: stac.Result) ->
         result.network("abc")
 
 
+def test_a_network_by_id_or_by_what_it_is_has_the_rows_of_its_trainings(
+    result: stac.Result,
+) -> None:
+    best = result.best()
+    found = result.network(best.spec)
+    assert found == result.network(best.id) == best
+    frame = result.frame()
+    own = frame.filter(np.array(frame["network_id"]) == best.id)
+    assert found.trainings == own
+    assert found.trainings["seed"].to_pylist() == [0, 1]
+    assert found.val_acc == pytest.approx(np.mean(own["val_acc_last"]))
+
+
+def test_a_simulated_search_takes_what_its_trainings_took_and_finds_the_best(
+    result: stac.Result,
+) -> None:
+    for sampler in ("random", "tpe"):
+        steps = stac.simulate(result, sampler, seed=0)  # trains with the study's first seed
+        frame = result.frame().to_pandas()
+        chosen = frame[frame["seed"] == 0].set_index("network_id")["val_acc_last"].idxmax()
+        measured = frame[(frame["seed"] == 1) & (frame["network_id"] == chosen)]
+        assert len(steps) == 36  # every network once
+        assert steps[-1].truth == measured["test_acc_last"].item()
+        assert steps[-1].time_s == pytest.approx(36 * 9.0)  # three epochs of 3 s
+        assert steps == stac.simulate(result.address, sampler, seed=0)
+    half = stac.simulate(result, "random", concurrency=2)[-1].time_s
+    assert half == pytest.approx(18 * 9.0)
+    assert stac.simulate(result, "random", seed=2) != stac.simulate(result, "random", seed=0)
+
+
 def test_a_result_shows_itself_as_text_and_as_html(result: stac.Result) -> None:
     stopped = stac.Result(result.store, "SIGINT & more")
     assert "72 of 72 trainings complete" in repr(result)
