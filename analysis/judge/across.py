@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from analysis.judge.agreement import mean_over_seeds, tau
+from analysis.judge.agreement import mean_over_seeds
 from analysis.judge.comparison import Comparison
+from analysis.judge.ranks import tau
 from search.study.networks import networks
 from search.study.study import Study
 

@@ -17,6 +17,7 @@ from analysis.judge.errors import Measured, measured
 from analysis.judge.frontier import Reference, frontier, hypervolume
 from analysis.judge.judged import Contrast, Network
 from analysis.judge.nulls import Nulls
+from analysis.judge.redrawn import redrawn_accuracy, tau_spread
 from analysis.judge.results import Results
 from search.store.own import best_first
 from search.study.networks import Networks
@@ -41,7 +42,8 @@ class Bench:
         chance: accuracy of guessing.
         vanilla: row of the network without attention, if it is there.
         answers: right answers per test image, where they are stored.
-        paired_columns: seeds of `results` that paired_NB holds; needed beside `answers`.
+        paired_columns, measure_columns: seeds of `results` that paired_NB and measure_NB hold;
+            needed beside `answers`.
         seed: of random maps and deals.
     """
 
@@ -57,6 +59,7 @@ class Bench:
     vanilla: int | None = None
     answers: Answers | None = None
     paired_columns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    measure_columns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     seed: int = 0
 
     @cached_property
@@ -94,6 +97,19 @@ class Bench:
     def nulls(self) -> Nulls:
         """What a predictor that knows nothing reaches here."""
         return Nulls(self.cells_NT, self.measure_N, self.among, self.seed)
+
+    @cached_property
+    def redrawn_NM(self) -> Floats | None:
+        """Accuracy on B of `nulls.rows`, test images drawn anew; None where it is not known."""
+        if self.answers is None:
+            return None
+        return redrawn_accuracy(self.answers, self.nulls.rows, self.measure_columns)
+
+    def tau_spread(self, score_N: Floats) -> float:
+        """SD of a predictor's tau with the test images drawn anew; 0 where it is not known."""
+        if self.redrawn_NM is None:
+            return 0.0
+        return tau_spread(score_N[self.nulls.rows], self.redrawn_NM)
 
     def costs(self) -> dict[str, tuple[Floats, str]]:
         """Costs with a frontier of their own, and their units; latency only where measured."""
@@ -207,4 +223,5 @@ def make_bench(
         vanilla=results.row.get(study.space.base.network_id),
         answers=answers,
         paired_columns=columns,
+        measure_columns=np.array([column[seed] for seed in seeds_b], np.int64),
     )

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from analysis.judge.agreement import noise_ceiling
 from analysis.judge.answers import Answers, answers_from_table
 from analysis.judge.bench import Bench, make_bench
 from analysis.judge.comparison import Cloud, Comparison, Costs
@@ -19,6 +18,7 @@ from analysis.judge.judge import corrected, judge
 from analysis.judge.judged import Contrast, Judged
 from analysis.judge.missing import missing, seen_too_much
 from analysis.judge.random_search import equal_cost, random_pick
+from analysis.judge.ranks import noise_ceiling
 from analysis.judge.results import Results, results_from_table
 from analysis.judge.trained import training_picks
 from analysis.judge.twins import twin_contrasts

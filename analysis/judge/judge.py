@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.judge import agreement
+from analysis.judge import agreement, ranks
 from analysis.judge.agreement import Interval, holm
 from analysis.judge.bench import Bench
 from analysis.judge.frontier import Reference, additive_epsilon, frontier, hypervolume
@@ -72,17 +72,17 @@ def _ranks(bench: Bench, score_N: Floats) -> dict[str, Any]:
     """How the scores rank networks, and how far from what knows nothing."""
     top = max(1, round(TOP * len(score_N)))
     return {
-        "tau": agreement.tau_interval(score_N, bench.measure_NB),
-        "tau_p": agreement.tau_p(score_N, bench.measure_N),
+        "tau": ranks.tau_interval(score_N, bench.measure_NB, images_sd=bench.tau_spread(score_N)),
+        "tau_p": ranks.tau_p(score_N, bench.measure_N),
         "tau_p_random_map": bench.nulls.random_map_p(score_N),
         "tau_p_dealt": bench.nulls.dealt_p(score_N),
         "tau_p_on_scales": bench.nulls.on_scales_p(score_N),
         "tau_p_holm": float("nan"),
         "tau_needed": bench.nulls.needed(ALPHA),
-        "spearman": agreement.spearman(score_N, bench.measure_N),
-        "fidelity": agreement.fidelity(score_N, bench.measure_N),
-        "tau_within_macs": agreement.tau_within(score_N, bench.measure_N, bench.results.macs_N),
-        "top_overlap": agreement.top_overlap(score_N, bench.measure_N, k=top),
+        "spearman": ranks.spearman(score_N, bench.measure_N),
+        "fidelity": ranks.fidelity(score_N, bench.measure_N),
+        "tau_within_macs": ranks.tau_within(score_N, bench.measure_N, bench.results.macs_N),
+        "top_overlap": ranks.top_overlap(score_N, bench.measure_N, k=top),
     }
 
 

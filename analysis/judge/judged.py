@@ -86,7 +86,8 @@ class Judged:
         percentile: share of networks that the pick is at least as good as, on seeds B, percent.
         tied: whether the regret's interval holds 0.
         trials_to_match: random trials expected to find something as good as the pick.
-        tau: Kendall's tau-b of scores and accuracy on B, jackknife interval over seeds.
+        tau: Kendall's tau-b of scores and accuracy on B; interval: jackknife over seeds, and test
+            images drawn anew where right answers are stored.
         tau_p: two-sided, scores dealt at random; tau_p_random_map: a random value for each scale
             of each stage instead, as any additive rule would give; tau_p_dealt: the predictor's
             own values, dealt anew within each stage; the largest one counts.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+GALLERY = 0.25  # variance that the gallery adds, of that of the queries (docs/decisions)
 
 
 class Estimate(NamedTuple):
@@ -26,7 +27,8 @@ class Resampler:
 
     A class of n queries is resampled with its deviations times sqrt(n / (n - 1)), else the error of
     few queries comes out too small, with 2 by a factor of 0.7 (Rao & Wu 1988). Classes of one query
-    have no spread of their own and are resampled together, which errs on the safe side.
+    have no spread of their own and are resampled together, which errs on the safe side. The gallery
+    is never resampled: its share of the variance is added.
 
     Args:
         labels_Q: class of each query.
@@ -45,7 +47,7 @@ class Resampler:
         for at in (*strata, np.flatnonzero(single_Q)):
             if len(at) > 1:
                 drawn = rng.multinomial(len(at), np.full(len(at), 1 / len(at)), size=resamples)
-                wider = np.sqrt(len(at) / (len(at) - 1))
+                wider = np.sqrt((1 + GALLERY) * len(at) / (len(at) - 1))
                 self.weight_RQ[:, at] *= 1 + (drawn - 1) * wider
 
     def draws(self, scores_SQ: Floats) -> Floats:

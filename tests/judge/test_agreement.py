@@ -9,12 +9,14 @@ from scipy import stats
 from analysis.judge.agreement import (
     effect_size,
     equivalence_p,
-    fidelity,
     holm,
     mean_interval,
-    noise_ceiling,
     paired_sd,
     seeds_needed,
+)
+from analysis.judge.ranks import (
+    fidelity,
+    noise_ceiling,
     spearman,
     tau,
     tau_interval,

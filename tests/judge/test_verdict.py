@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from analysis.judge.agreement import Interval, paired_sd, tau, tau_p
+from analysis.judge.agreement import Interval, paired_sd
 from analysis.judge.errors import measured
+from analysis.judge.ranks import tau, tau_p
 from analysis.judge.verdict import RANDOM, Evidence, verdict
 
 NAN = float("nan")

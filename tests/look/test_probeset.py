@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from analysis.look.probeset import probe_set
-from analysis.look.resampling import Resampler
+from analysis.look.resampling import GALLERY, Resampler
 from stacnet.data.images import Splits, whole
 
 CPU = torch.device("cpu")
@@ -71,7 +71,7 @@ def test_the_error_of_few_queries_is_that_of_a_stratified_mean(each):
     labels = np.repeat(np.arange(400 // each), each)
     scores = np.random.default_rng(each).normal(size=len(labels))
     spread = np.array([scores[labels == label].var(ddof=1) for label in np.unique(labels)])
-    expected = np.sqrt((spread / each).sum()) / len(spread)
+    expected = np.sqrt((1 + GALLERY) * (spread / each).sum()) / len(spread)
     found = Resampler(labels, resamples=4000).estimate(scores[None])
     assert found.se == pytest.approx(expected, rel=0.05)
 
@@ -79,5 +79,5 @@ def test_the_error_of_few_queries_is_that_of_a_stratified_mean(each):
 def test_classes_of_one_query_have_an_error_all_the_same():
     scores = np.random.default_rng(0).normal(size=100)
     found = Resampler(np.arange(100), resamples=4000).estimate(scores[None])
-    assert found.se == pytest.approx(scores.std(ddof=1) / 10, rel=0.05)
+    assert found.se == pytest.approx(np.sqrt(1 + GALLERY) * scores.std(ddof=1) / 10, rel=0.05)
     assert found.value == pytest.approx(scores.mean())

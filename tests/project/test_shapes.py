@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from shapes import broken, checked_shapes
 
-from analysis.judge.agreement import tau
+from analysis.judge.ranks import tau
 
 
 def test_a_name_says_its_dimensions_and_their_sizes() -> None:
