@@ -22,6 +22,7 @@ from analysis.judge.ranks import noise_ceiling
 from analysis.judge.results import Results, results_from_table
 from analysis.judge.trained import training_picks
 from analysis.judge.twins import twin_contrasts
+from analysis.judge.verdict import ALPHA
 from analysis.predict.picks import Pick, Picks, check_picks, picks_from_json
 from search.store.past import Past, past_of
 from search.store.rows import study_and_space_id
@@ -169,9 +170,11 @@ def _judged(material: Material, bench: Bench, seeds_a: Sequence[int]) -> list[Ju
     is_own = pc.field("protocol_id") == material.study.protocol.protocol_id
     epochs = material.epochs.filter(is_own)
     more = training_picks(material.among, bench, results, epochs, seeds_a=seeds_a)
+    picks = _primary_first(material.picks, more)
+    levels = [ALPHA, *(ALPHA / (len(picks) - 1) for _ in picks[1:])]
     primary, *others = (
-        judge(bench, pick, search_s=material.search_s, trial_s=trial_s)
-        for pick in _primary_first(material.picks, more)
+        judge(bench, pick, search_s=material.search_s, trial_s=trial_s, level=level)
+        for pick, level in zip(picks, levels, strict=True)
     )
     return [primary, *corrected(bench, others)]
 

@@ -24,11 +24,14 @@ TOP = 0.1  # share of networks whose overlap is counted
 UNJUDGED = Verdict(ranking="undecided", choice="undecided", seeds_needed=None, reason="")
 
 
-def judge(bench: Bench, pick: Pick, *, search_s: float, trial_s: float) -> Judged:
+def judge(
+    bench: Bench, pick: Pick, *, search_s: float, trial_s: float, level: float = ALPHA
+) -> Judged:
     """Everything about one predictor as if it were the only one; see `corrected`.
 
     Args:
         search_s: device seconds of the whole search; trial_s: of a mean training.
+        level: at which its ranks are told apart.
     """
     row = bench.results.row[pick.network_id]
     score_N = np.array([np.nan if s is None else s for s in pick.scores])
@@ -49,7 +52,7 @@ def judge(bench: Bench, pick: Pick, *, search_s: float, trial_s: float) -> Judge
         percentile=agreement.percentile(bench.measure_NB, row),
         tied=_holds_zero(loss.difference),
         trials_to_match=trials_to_match(bench.measure_N, bench.measure_N[row]),
-        **_ranks(bench, score_N),
+        **_ranks(bench, score_N, level=level),
         hypervolume_ratio={c: _hypervolume_ratio(bench, score_N, c) for c in bench.fronts},
         epsilon={c: _epsilon(bench, score_N, c) for c in bench.fronts},
         cost_s=pick.cost_s,
@@ -68,7 +71,7 @@ def judge(bench: Bench, pick: Pick, *, search_s: float, trial_s: float) -> Judge
     return replace(found, verdict=_verdict(bench, found))
 
 
-def _ranks(bench: Bench, score_N: Floats) -> dict[str, Any]:
+def _ranks(bench: Bench, score_N: Floats, *, level: float) -> dict[str, Any]:
     """How the scores rank networks, and how far from what knows nothing."""
     top = max(1, round(TOP * len(score_N)))
     return {
@@ -78,7 +81,7 @@ def _ranks(bench: Bench, score_N: Floats) -> dict[str, Any]:
         "tau_p_dealt": bench.nulls.dealt_p(score_N),
         "tau_p_on_scales": bench.nulls.on_scales_p(score_N),
         "tau_p_holm": float("nan"),
-        "tau_needed": bench.nulls.needed(ALPHA),
+        "tau_needed": bench.nulls.needed(score_N, level),
         "spearman": ranks.spearman(score_N, bench.measure_N),
         "fidelity": ranks.fidelity(score_N, bench.measure_N),
         "tau_within_macs": ranks.tau_within(score_N, bench.measure_N, bench.results.macs_N),
@@ -95,8 +98,7 @@ def corrected(bench: Bench, secondary: Sequence[Judged]) -> list[Judged]:
     for one, tau_p, *choice in zip(secondary, ranking, *choices, strict=True):
         p = dict(zip(kinds, choice, strict=True))
         adjusted = {f"{kind}_holm": value for kind, value in p.items()}
-        needed = bench.nulls.needed(ALPHA / len(secondary))
-        one = replace(one, tau_p_holm=tau_p, tau_needed=needed, **adjusted)
+        one = replace(one, tau_p_holm=tau_p, **adjusted)
         made.append(replace(one, verdict=_verdict(bench, replace(one, **p), ranking_p=tau_p)))
     return made
 

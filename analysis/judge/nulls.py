@@ -34,17 +34,20 @@ def settled_taus(score_NM: Floats, accuracy_N: Floats, *, seed: int = 0) -> Floa
     first_P, second_P = _pairs(len(accuracy_N), seed=seed)
     truth_P = np.sign(accuracy_N[first_P] - accuracy_N[second_P]).astype(np.float32)
     rank_NM, has_gaps = score_NM.astype(np.float32), bool(np.isnan(score_NM).any())
-    agree_M, told_M = np.zeros(score_NM.shape[1]), np.zeros(score_NM.shape[1])
+    agree_M, told_M, truth_M = np.zeros((3, score_NM.shape[1]))
     blocks = 1 + score_NM.shape[1] * len(truth_P) // 10**6  # bounds memory
     for at in np.array_split(np.arange(len(truth_P)), blocks):
         sign_PM = rank_NM[first_P[at]]
         sign_PM -= rank_NM[second_P[at]]
         np.sign(sign_PM, out=sign_PM)
         if has_gaps:
+            truth_M += np.abs(truth_P[at]) @ np.isfinite(sign_PM)
             np.nan_to_num(sign_PM, copy=False)
+        else:
+            truth_M += np.abs(truth_P[at]).sum()
         agree_M += truth_P[at] @ sign_PM
         told_M += np.count_nonzero(sign_PM, axis=0)
-    scale_M = np.sqrt(told_M * np.abs(truth_P).sum())
+    scale_M = np.sqrt(told_M * truth_M)
     return np.divide(agree_M, scale_M, out=np.full(len(scale_M), np.nan), where=scale_M > 0)
 
 
@@ -117,18 +120,31 @@ class Nulls:
         return np.random.default_rng(self.seed).permutation(trained)[:MOST_RANKED]
 
     @cached_property
-    def random_maps_M(self) -> Floats:
-        """|tau| of random maps; empty if there is nothing to rank."""
-        rng = np.random.default_rng(self.seed)
-        if len(self.rows) < 2:
+    def _random_maps(self) -> dict[bytes, Floats]:
+        return {}
+
+    def random_maps_M(self, score_N: Floats) -> Floats:
+        """|tau| of random maps on the networks that a predictor scores; empty for fewer than two.
+
+        A rule gives static gates no score: a map that ranked them too would reach less.
+        """
+        scored = self.rows[np.isfinite(score_N[self.rows])]
+        key = scored.tobytes()
+        if key not in self._random_maps:
+            self._random_maps[key] = self._random_taus(scored)
+        return self._random_maps[key]
+
+    def _random_taus(self, rows: Ints) -> Floats:
+        if len(rows) < 2:
             return np.zeros(0)
-        score_NM = random_maps(self.cells_NT[self.rows], draws=DRAWS, rng=rng)
-        found_M = np.abs(self._taus(score_NM))
+        rng = np.random.default_rng(self.seed)
+        score_NM = random_maps(self.cells_NT[rows], draws=DRAWS, rng=rng)
+        found_M = np.abs(settled_taus(score_NM, self.accuracy_N[rows], seed=self.seed))
         return found_M[np.isfinite(found_M)]
 
     def random_map_p(self, score_N: Floats) -> float:
         """Two-sided p of a predictor's tau among random maps."""
-        return share_at_least(self.random_maps_M, self._tau(score_N))
+        return share_at_least(self.random_maps_M(score_N), self._tau(score_N))
 
     def dealt_p(self, score_N: Floats) -> float:
         """Two-sided p among the predictor's own values, dealt anew within each stage.
@@ -151,8 +167,10 @@ class Nulls:
         if np.isnan(value) or not len(dealt_rows_MN):
             return float("nan")
         padded_N = np.append(_ranks(score_N), np.nan)  # -1: the space has no such network
+        is_scored_N = np.isfinite(score_N[self.rows])
         for dealt_MN in np.array_split(dealt_rows_MN, DRAWS // CHUNK):
-            found = np.append(found, self._taus(padded_N[dealt_MN].T))
+            dealt_NM = np.where(is_scored_N[:, None], padded_N[dealt_MN].T, np.nan)
+            found = np.append(found, self._taus(dealt_NM))
             if (np.abs(found) >= abs(value) - 1e-6).sum() >= ENOUGH:
                 break
         return share_at_least(found, value)
@@ -160,7 +178,7 @@ class Nulls:
     @cached_property
     def dealt_rows_MN(self) -> NDArray[np.int32]:
         """For each deal, whose score each ranked network gets: (M, N), -1 for nobody's."""
-        return self._deals(lambda factor: tuple(range(len(factor.choices))))
+        return self._deals(_all_but_static)
 
     @cached_property
     def on_scales_rows_MN(self) -> NDArray[np.int32]:
@@ -184,9 +202,9 @@ class Nulls:
             point_MN = point_MN * len(factor.choices) + given[:, digit_N]
         return row_of_point[point_MN]
 
-    def needed(self, level: float) -> float:
+    def needed(self, score_N: Floats, level: float) -> float:
         """The |tau| that random maps exceed with this probability; NaN if there are none."""
-        null_M = self.random_maps_M
+        null_M = self.random_maps_M(score_N)
         return float(np.quantile(null_M, 1 - level)) if len(null_M) else float("nan")
 
     def _taus(self, score_NM: Floats) -> Floats:
@@ -196,6 +214,11 @@ class Nulls:
         if len(self.rows) < 2:
             return float("nan")
         return float(self._taus(_ranks(score_N)[self.rows, None])[0])
+
+
+def _all_but_static(factor: Factor) -> tuple[int, ...]:
+    """Static gates have no score under a rule: dealt one, they would be ranked, and others not."""
+    return tuple(i for i, choice in enumerate(factor.choices) if choice != "static")
 
 
 def _scales_but_off(factor: Factor) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """What knows nothing: random maps and dealt values, against scipy and by what they let through."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,6 +24,11 @@ def test_many_taus_at_once_are_scipys_with_ties():
     expected = [stats.kendalltau(column, accuracy_N).statistic for column in score_NM.T]
     assert settled_taus(score_NM, accuracy_N) == pytest.approx(expected, abs=1e-6)
     assert np.isnan(settled_taus(np.ones((30, 1)), accuracy_N)[0])
+    score_NM[rng.integers(0, 30, 8), np.arange(8)] = np.nan  # these networks are not ranked
+    for column, found in zip(score_NM.T, settled_taus(score_NM, accuracy_N), strict=True):
+        at = np.isfinite(column)
+        expected = stats.kendalltau(column[at], accuracy_N[at]).statistic
+        assert found == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_tau_of_many_networks_is_close_to_that_of_a_sample_of_their_pairs():
@@ -92,6 +98,34 @@ def test_useless_maps_pass_as_often_as_the_level_says(among):
         for three in zip(*[iter(values)] * 3, strict=True)
     ]
     assert 0.02 < np.mean([nulls.dealt_p(score_N) <= 0.1 for score_N in scores]) < 0.15
+
+
+def test_a_predictor_is_set_against_random_maps_of_the_networks_that_it_scores(among):
+    """Gates that it does not rank, and that do not work, must not lower what it needs."""
+    twice_NT = np.concatenate([among.cells_NT, among.cells_NT])
+    truth_N = np.concatenate([graded_accuracy(among), np.full(36, 0.3)])
+    scored_N = np.concatenate([graded_accuracy(among), np.full(36, np.nan)])
+    both, alone = Nulls(twice_NT, truth_N), Nulls(among.cells_NT, graded_accuracy(among))
+    needed = alone.needed(graded_accuracy(among), 0.025)
+    assert both.needed(scored_N, 0.025) == pytest.approx(needed, abs=0.05)
+    assert both.needed(np.ones(72), 0.025) < 0.75 * needed
+
+
+def test_static_gates_are_dealt_no_score_of_others():
+    space = replace(small_study().space, kinds=("stac", "static"))
+    among = networks(space)
+    truth_N = np.where(among.is_static_N, 0.3, graded_accuracy(among))
+    scored_N = np.where(among.is_static_N, np.nan, graded_accuracy(among))
+    nulls = Nulls(among.cells_NT, truth_N, among)
+    is_static_N = among.is_static_N[nulls.rows]
+    for dealt_N in nulls.dealt_rows_MN[:50]:
+        is_off_N = (among.cells_NT[dealt_N] == 0).all(1)  # without a gate there is no kind
+        assert (among.is_static_N[dealt_N] == is_static_N)[~is_off_N].all()
+    alone = networks(small_study().space)
+    as_alone = Nulls(alone.cells_NT, graded_accuracy(alone), alone)
+    for p in ("dealt_p", "random_map_p"):
+        assert getattr(nulls, p)(scored_N) < 0.01
+        assert getattr(as_alone, p)(graded_accuracy(alone)) < 0.01
 
 
 def test_more_networks_need_a_smaller_tau():
