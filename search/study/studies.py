@@ -29,6 +29,7 @@ TRAINING_CORE_S = {
     "layouts-8": 25.0,
     "sawtooth": 11.0,
     "shifted-layouts": 11.0,
+    "shortcut": 11.0,
 }
 
 SCALES: tuple[Scale, ...] = ("off", 1, 2, 4, 8, "native")
@@ -92,6 +93,14 @@ def shifted_layouts() -> Study:
 def sawtooth() -> Study:
     """Layouts whose scale only a trained map sees; dots mislead pixels and untrained networks."""
     return _planted("sawtooth", ShiftedLayouts(dots="hidden"))
+
+
+def shortcut() -> Study:
+    """Where attention hurts: fine gates learn dots that tell the class in training only."""
+    data = ShiftedLayouts(
+        pattern="grating", layouts=1, flip=0.1, dots="shortcut", train=960, val=960, test=960
+    )
+    return _planted("shortcut", data)
 
 
 def glyph_letters() -> Study:
@@ -159,6 +168,7 @@ def named_studies() -> dict[str, Callable[[], Study]]:
         "layouts-8": partial(layouts, 8, kernels=(1, 1, 1)),
         "sawtooth": sawtooth,
         "shifted-layouts": shifted_layouts,
+        "shortcut": shortcut,
     } | paper_studies()
 
 
