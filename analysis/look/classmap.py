@@ -42,6 +42,7 @@ class Reading:
         retention, agreement, rank: of neighbourhoods (Jaccard), class responses (overlap) and
             class matrices (Spearman) against the native map; NaN where not read.
         bag: CRS of the cells as a set; NaN where not read.
+        dimension: intrinsic dimension of the responses (TwoNN); NaN where not read.
         *_se: standard errors; paired for differences.
         matrix: class matrix, row by row; empty where not kept.
     """
@@ -67,6 +68,7 @@ class Reading:
     rank: float
     bag: float
     bag_se: float
+    dimension: float = float("nan")
     matrix: tuple[float, ...] = field(default=(), repr=False)
 
 

@@ -30,12 +30,10 @@ READOUTS: tuple[tuple[Variant, Estimator], ...] = (
     ("full", "ridge"),
 )
 
-
 BAG_DIMS = 256  # random features of a bag
 RIDGE_DIMS = 256  # a ridge probe costs dims squared per image, and must not outnumber the gallery
 MAX_PERMUTED_CELLS = 1024  # finer maps are not read with permuted cells: a gather per image
 MAX_BAG_CELLS = 64  # a bag costs cells * channels * dims; finer maps are not read as bags
-
 MAX_CELLS: dict[Variant, float] = {
     "full": math.inf,
     "permuted": MAX_PERMUTED_CELLS,
@@ -70,18 +68,20 @@ class ProbeSet:
         return self.labels_N[self.num_gallery :]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Look:
     """What one pass found.
 
     Args:
         found: per tap, cells, variant and estimator: for `knn` gallery positions (Q, k), for the
             others the predicted class (Q, 1).
+        dimension: intrinsic dimension per tap and cells, where neighbours were looked for.
         native: cells per side of each tap's own map.
         seconds: wall time of the pass: network, pooling and estimators.
     """
 
     found: dict[Key, NDArray[np.int64]]
+    dimension: dict[tuple[str, int], float]
     native: dict[str, int]
     seconds: float
 
@@ -182,7 +182,8 @@ class _Session:
             for (tap, cells), reader in self.readers.items()
             for readout, answers in reader.found().items()
         }
-        return Look(found=found, native=self.native, seconds=seconds)
+        dimension = {site: reader.dimension() for site, reader in self.readers.items()}
+        return Look(found, dimension, self.native, seconds)
 
 
 class _Reader:
@@ -219,6 +220,11 @@ class _Reader:
     def found(self) -> dict[tuple[Variant, Estimator], NDArray[np.int64]]:
         """All answers, queries in order."""
         return {readout: torch.cat(parts).numpy() for readout, parts in self._answers.items()}
+
+    def dimension(self) -> float:
+        """Of the whole responses; NaN if they were not read by neighbours."""
+        knn = self._estimators.get(("full", "knn"))
+        return knn.dimension() if isinstance(knn, Knn) else float("nan")
 
     def _vector(self, v_BCS: Tensor, variant: Variant) -> Tensor:
         match variant:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+SAME = 1e-12  # squared distance of responses that are the same
 BLOCK = 4096  # gallery rows compared at once: bounds memory at B * BLOCK similarities
 
 
@@ -21,6 +22,7 @@ class Knn:
         self.k = k
         self._parts: list[Tensor] = []
         self._centred: tuple[Tensor, Tensor] | None = None
+        self._log_ratios: list[Tensor] = []
 
     def add(self, x_BM: Tensor, labels_B: Tensor) -> None:
         """Add gallery images; labels are not needed to find neighbours."""
@@ -43,7 +45,20 @@ class Knn:
             index_Bk = torch.cat([index_Bk, at_Bk + start], dim=1)
             best_Bk, keep_Bk = best_Bk.topk(min(self.k, best_Bk.shape[1]), dim=1)
             index_Bk = index_Bk.gather(1, keep_Bk)
+        self._log_ratios.append(_log_ratio(query_BM, gallery_GM[index_Bk[:, :2]]))
         return index_Bk
+
+    def dimension(self) -> float:
+        """Intrinsic dimension of the responses, from the two nearest neighbours of each query.
+
+        TwoNN (Facco et al. 2017) as its unbiased maximum likelihood (Denti et al. 2022): the ratio
+        of the two distances is a Pareto variable with the dimension as exponent. NaN before a look.
+        """
+        if not self._log_ratios:
+            return float("nan")
+        log_B = torch.cat(self._log_ratios)
+        total = float(log_B.sum())
+        return (len(log_B) - 1) / total if total > 0 else float("nan")
 
     def _gallery(self) -> tuple[Tensor, Tensor]:
         if self._centred is None:
@@ -56,6 +71,18 @@ class Knn:
             mean_M = x_GM.mean(0)
             self._centred = mean_M, F.normalize(x_GM - mean_M, dim=1)
         return self._centred
+
+
+def _log_ratio(query_BM: Tensor, near_B2M: Tensor) -> Tensor:
+    """Log of the second distance over the first, of each query; images seen twice left out.
+
+    From differences: a cosine near 1 does not tell close neighbours apart.
+    """
+    if near_B2M.shape[1] < 2:
+        return query_BM.new_zeros(0, dtype=torch.float64)
+    squared_B2 = (query_BM[:, None] - near_B2M).square().sum(2).double()
+    squared_B2 = squared_B2[squared_B2[:, 0] > SAME]
+    return (squared_B2[:, 1] / squared_B2[:, 0]).log() / 2
 
 
 class Ncm:

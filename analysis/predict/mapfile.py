@@ -8,7 +8,7 @@ from analysis.look.classmap import ClassRepMap, Reading
 from search.errors import StoreError
 from search.store.sealed import DAMAGE, seal_table, unseal_table
 
-MAP_SCHEMA_VERSION = 2  # from 2 on it proves its own wholeness
+MAP_SCHEMA_VERSION = 3  # from 2 on it proves its own wholeness, from 3 on it has dimensions
 _CRS = "0 at chance, 1 at the ceiling"
 _ABOUT: dict[str, tuple[pa.DataType, str, str]] = {
     "source": (pa.string(), "trained, untrained, pixels or permuted labels", ""),
@@ -26,6 +26,7 @@ _ABOUT: dict[str, tuple[pa.DataType, str, str]] = {
     "agreement": (pa.float64(), "overlap of class responses, pooled against native", "share"),
     "rank": (pa.float64(), "Spearman correlation of class matrices, pooled against native", ""),
     "bag": (pa.float64(), "class consistency of the cells as a set", _CRS),
+    "dimension": (pa.float64(), "intrinsic dimension of the responses (TwoNN)", ""),
     "matrix": (pa.list_(pa.float64()), "class matrix by rows: whose neighbours are whose", "share"),
 }
 
@@ -70,6 +71,9 @@ def map_from_parquet(data: bytes, *, source: str) -> ClassRepMap:
     if not is_proven and version != "1":
         raise StoreError(f"{source}: must be as it was written, got no checksum")
     try:
+        if "dimension" not in table.column_names and version in ("1", "2"):
+            unknown = pa.array([float("nan")] * table.num_rows)
+            table = table.append_column("dimension", unknown)
         rows = table.select(MAP.names).cast(MAP).to_pylist()
         readings = tuple(Reading(**row | {"matrix": tuple(row["matrix"])}) for row in rows)
         counts = {name: int(facts[name]) for name in _COUNTS if name in facts}

@@ -213,6 +213,10 @@ def rule_picks(
         for rule in dict.fromkeys((primary, "R1")):
             score_N = rule_scores(rule, chart, among, source=source, estimator=estimator)
             made.append(make_pick(f"{rule} on {label}", family, score_N, among, cost_s=cost_s))
+    by_dimension = tuple(replace(r, crs=-r.dimension) for r in chart.readings)
+    score_N = rule_scores("R1", replace(chart, readings=by_dimension), among)
+    name, cost_s = "lowest intrinsic dimension", vanilla_s + look_s
+    made.append(make_pick(name, "map", score_N, among, cost_s=cost_s))
     for source in ("untrained", "pixels"):  # where to look, from here; whether at all, from there
         fair = with_trained_headroom(chart, source=source)
         score_N = rule_scores(primary, fair, among, source=source)

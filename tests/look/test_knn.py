@@ -163,3 +163,23 @@ def test_a_read_out_retains_all_of_itself_and_little_of_an_unrelated_one():
     )
     assert retention(one, one, gallery, queries, classes=4) == pytest.approx((1, 1, 1))
     assert retention(one, other, gallery, queries, classes=4).jaccard < 0.1
+
+
+@pytest.mark.parametrize("dimension", [1, 4, 9])
+def test_the_intrinsic_dimension_is_that_of_a_sphere_in_many_features(dimension):
+    generator = torch.Generator().manual_seed(0)
+    inside = torch.randn(2000, dimension + 1, generator=generator)
+    x_NM = inside @ torch.linalg.qr(torch.randn(60, dimension + 1, generator=generator))[0].T
+    knn = Knn(k=10)
+    knn.add(x_NM[:1000], torch.zeros(1000))
+    assert np.isnan(knn.dimension())
+    knn.look(x_NM[1000:])
+    assert knn.dimension() == pytest.approx(dimension, rel=0.1)
+
+
+def test_images_seen_twice_leave_the_dimension_as_it_is():
+    x_NM = torch.randn(500, 3, generator=torch.Generator().manual_seed(0))
+    knn = Knn(k=5)
+    knn.add(x_NM, torch.zeros(500))
+    knn.look(x_NM[:100])  # each is its own neighbour
+    assert np.isnan(knn.dimension())

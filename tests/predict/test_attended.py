@@ -38,6 +38,8 @@ def test_the_selected_finalist_is_mapped_and_reported(tmp_path: Path) -> None:
         "picks.json", picks_json(study, among, primary=graded_accuracy(among)).encode()
     )
     facts = gather(store)
-    assert facts.attended == chart
+    assert facts.attended is not None
+    crs = [[one.crs for one in of.readings] for of in (facts.attended, chart)]
+    assert crs[0] == crs[1]
     titles = [panel.title for panel in map_facts(chart, facts.attended).panels]
     assert titles[-2:] == ["best network", "headroom of the best network"]
