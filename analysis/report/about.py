@@ -3,6 +3,7 @@
 from analysis.judge.across import Across
 from analysis.report.facts import StudyFacts
 from analysis.report.sentences import list_seeds
+from analysis.report.tables import number
 from stacnet.data.shifted import blind_ceiling
 from stacnet.data_spec import Digits, ScaleSignal, ShiftedLayouts
 
@@ -51,7 +52,7 @@ def study_sentence(facts: StudyFacts) -> str:
 
 def across_sentence(across: Across) -> str:
     """Whether several data sets rank placements alike."""
-    value = f"{across.agreement:.2f}".replace("-", "\N{MINUS SIGN}")
+    value = number(across.agreement, digits=2)
     return (
         f"Two of these data sets rank the placements that they share with a tau of {value} on "
         "average. At 1 a fixed list would do as well as any look at a network; the further below, "

@@ -29,7 +29,7 @@ from analysis.report.figures_study import (
     ranking_facts,
 )
 from analysis.report.sentences import count_seeds
-from analysis.report.tables import flat, table_rows, to_csv
+from analysis.report.tables import flat, number, table_rows, to_csv
 from search.store.storage import Storage
 from search.store.store import Store
 
@@ -106,6 +106,7 @@ def render(parts: Sequence[Part], *, title: str = TITLE) -> str:
         "checklist": checklist,
         "table_rows": table_rows,
     }
+    environment.globals |= {"number": number}
     environment.globals |= {
         "replay_headings": replay_table.HEADINGS,
         "replay_rows": replay_table.replay_rows,

@@ -13,17 +13,27 @@ def scales_text(network: Network | StaticRank) -> str:
 
 def percent(value: float, *, digits: int = 1) -> str:
     """A share as a percentage; a dash if it is missing."""
-    return f"{100 * value:.{digits}f} %" if value == value else "\N{EN DASH}"
+    return f"{_plain(100 * value, digits)} %" if value == value else "\N{EN DASH}"
+
+
+def _plain(value: float, digits: int = 1) -> str:
+    """Rounded, without a minus zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _p(value: float) -> str:
+    """A p-value."""
+    return f"p {value:.3f}" if value >= 0.0005 else "p < 0.001"
 
 
 def points(interval: Interval) -> str:
     """A difference in percentage points with its interval."""
     if interval.value != interval.value:
         return "not measured"
-    text = f"{100 * interval.value:.1f} points".replace("-", "\N{MINUS SIGN}")
+    text = f"{_plain(100 * interval.value)} points"
     if interval.low != interval.low:
         return f"{text} ({count_seeds(interval.n)}, no interval)"
-    low, high = (f"{100 * v:.1f}".replace("-", "\N{MINUS SIGN}") for v in interval[1:3])
+    low, high = (_plain(100 * v) for v in interval[1:3])
     return f"{text} (95 % interval {low} to {high}, {count_seeds(interval.n)})"
 
 
@@ -87,7 +97,7 @@ def ranking_sentence(judged: Judged) -> str:
     """Whether the scores rank networks, and what tau would have shown it."""
     if judged.tau.value != judged.tau.value:
         return "Its scores cannot be compared with the networks' ranks."
-    tau = f"tau {judged.tau.value:.2f}, p {judged.ranking_p:.3f}".replace("-", "\N{MINUS SIGN}")
+    tau = f"tau {_plain(judged.tau.value, 2)}, {_p(judged.ranking_p)}"
     needed = f"random maps alone reach {judged.tau_needed:.2f} in 2.5 % of cases here"
     match judged.verdict.ranking:
         case "predicts":
@@ -104,7 +114,7 @@ def _on_scales(judged: Judged) -> str:
     p = judged.tau_p_on_scales
     if p != p:
         return ""
-    how = f"(scales dealt anew, off stays off: p {p:.3f})"
+    how = f"(scales dealt anew, off stays off: {_p(p)})"
     if p < 0.05:
         return f" They know scales, not only that some attention helps {how}."
     return f" Whether they know scales, or only that some attention helps, cannot be told {how}."

@@ -61,17 +61,17 @@ def _is_asked_for(judged: Judged, comparison: Comparison) -> bool:
 
 def _row(judged: Judged, *, is_primary: bool = False) -> Row:
     accuracy, regret, verdict = judged.network.accuracy.value, judged.regret, judged.verdict
-    interval = f" [{_number(100 * regret.low)}, {_number(100 * regret.high)}]"
+    interval = f" [{number(100 * regret.low)}, {number(100 * regret.high)}]"
     numbers = (
         percent(accuracy),
-        _number(100 * regret.value) + (interval if regret.low == regret.low else ""),
-        _number(judged.percentile.value, digits=0),
-        _number(judged.trials_to_match),
-        _number(judged.tau.value, digits=2),
-        _number(_p(judged, is_primary=is_primary), digits=3),
-        _number(judged.tau_within_macs, digits=2),
-        _number(judged.hypervolume_ratio.get("macs", float("nan")), digits=2),
-        _number(judged.cost_s),
+        number(100 * regret.value) + (interval if regret.low == regret.low else ""),
+        number(judged.percentile.value, digits=0),
+        number(judged.trials_to_match),
+        number(judged.tau.value, digits=2),
+        number(_p(judged, is_primary=is_primary), digits=3),
+        number(judged.tau_within_macs, digits=2),
+        number(judged.hypervolume_ratio.get("macs", float("nan")), digits=2),
+        number(judged.cost_s),
     )
     values = [Value(text=judged.name + " (blind)" * judged.is_blind, is_number=False)]
     equals = f" (one of {judged.tied_picks} equal)" if judged.tied_picks > 1 else ""
@@ -86,7 +86,8 @@ def _p(judged: Judged, *, is_primary: bool) -> float:
     return judged.ranking_p if is_primary else judged.tau_p_holm
 
 
-def _number(value: float, *, digits: int = 1) -> str:
+def number(value: float, *, digits: int = 1) -> str:
+    """With so many decimals; a dash if it is missing."""
     if value != value:
         return "\N{EN DASH}"
     rounded = round(value, digits) + 0.0  # no minus zero
