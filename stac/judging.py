@@ -106,7 +106,7 @@ def simulate(
 
 
 def replay(
-    source: Source, sampler: SamplerName = "tpe", *, runs: int = 200, concurrency: int = 1
+    source: Source, sampler: SamplerName = "random", *, runs: int = 200, concurrency: int = 1
 ) -> "tuple[Replay, ...]":
     """Many searches by a sampler, as `simulate`: alone, after the pick, and with priors.
 

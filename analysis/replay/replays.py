@@ -166,7 +166,12 @@ def replay_study(
     target, pick = _target(comparison), _pick(table, comparison)
     _, picks = read_picks(store, picks_file)
     begin = tuple(starts(pick, picks, table.among))
-    made = replays(table, sampler, target=target, begin=begin, plan=plan)
+    if sampler == "random" and plan.concurrency == 1 and table.study.scheduler == "none":
+        # one at a time and never stopped early, a random order is all that there is to draw
+        orders = (shuffled(table, target=target, start=start, runs=plan.runs) for start in begin)
+        made = against_alone(orders)
+    else:
+        made = replays(table, sampler, target=target, begin=begin, plan=plan)
     if not store.storage.is_shipped:
         names = {one.name for one in made}
         kept = [one for one in stored_replays(store) if one.name not in names]

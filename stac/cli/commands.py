@@ -91,8 +91,8 @@ class Replay:
 
     folder: Folder
     """the study's folder"""
-    sampler: Literal["random", "qmc", "tpe", "gp", "nsga2", "cmaes"] = "tpe"
-    """Optuna's sampler"""
+    sampler: Literal["random", "qmc", "tpe", "gp", "nsga2", "cmaes"] = "random"
+    """Optuna's sampler; random takes seconds, those that learn take minutes"""
     runs: int = 200
     """simulated searches"""
     concurrency: int = 1
