@@ -42,7 +42,8 @@ def test_every_column_of_every_table_is_a_field_and_every_file_has_its_digest(fo
     assert fields == {
         (n, column) for n, path in files.items() for column in pq.read_schema(path).names
     }
-    cells = {field["name"]: field for field in plain["recordSet"][0]["field"]}
+    [records] = [one for one in plain["recordSet"] if one["@id"] == "cells"]
+    cells = {field["name"]: field for field in records["field"]}
     assert cells["macs"]["description"].endswith("forward pass (MACs)")
     assert cells["ended_at"]["dataType"] == "sc:DateTime"
 
