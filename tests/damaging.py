@@ -68,6 +68,7 @@ def whole_store(folder: Path) -> Store:
     reading = Reading(**shape, native=False, matrix=(0.5, 0.25))  # type: ignore[arg-type]
     chart = ClassRepMap(readings=(reading,), **counts)  # type: ignore[arg-type]
     store.storage.write("map.parquet", map_to_parquet(chart))
+    store.storage.write("attended.parquet", map_to_parquet(chart))
     payload = bytes(range(256)) * 4
     framed = MAGIC + hashlib.sha256(payload).digest() + payload
     store.write_weights(jobs[0].training.training_id, framed)
@@ -98,7 +99,7 @@ def values(store: Store, name: str) -> dict[Any, Any]:
             return {"extras": read_extras(store.storage)}
         case "manifest.parquet":
             return {"manifest": read_manifest(store.storage)[0].to_pylist()}
-        case "map.parquet":
+        case "map.parquet" | "attended.parquet":
             return {"map": map_from_parquet(store.storage.read(name), source=name)}
         case "weights" | "checkpoints":
             return {"bytes": prove(store.storage.read(name))}

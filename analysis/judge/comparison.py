@@ -87,7 +87,7 @@ class Comparison:
         cloud: every trained network.
         best, vanilla: networks; contrasts: the pick against others.
         judged: all predictors, the primary first.
-        equal_cost: null where the prediction costs less than one training.
+        equal_cost: null where the prediction costs less than half a training.
         diverged: networks of which a training diverged: it counts as chance, and they are not best.
         test_images, image_groups: how many the errors allow for; null where they are seeds' alone.
         missing: sentences about what could not be computed.

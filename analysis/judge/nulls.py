@@ -190,7 +190,7 @@ class Nulls:
         among, rng = self.among, np.random.default_rng(self.seed + 1)
         if among is None or among.space.size() > MOST_POINTS or len(self.rows) < 2:
             return np.zeros((0, len(self.rows)), np.int32)
-        space, row_of_point = among.space, _row_of_point(among)
+        space, row_of_point = among.space, among.row_of_points()
         movable = [np.array(dealt(factor), np.int64) for factor in space.factors]
         if max(map(len, movable)) < 2:
             return np.zeros((0, len(self.rows)), np.int32)
@@ -232,13 +232,3 @@ def _ranks(score_N: Floats) -> Floats:
     rank_N = np.full(len(score_N), np.nan)
     rank_N[known_N] = np.unique(score_N[known_N], return_inverse=True)[1]
     return rank_N
-
-
-def _row_of_point(among: Networks) -> NDArray[np.int32]:
-    """The network at each point of the space; -1 where its bounds leave it out."""
-    space = among.space
-    row_of_point = np.full(space.size(), -1, np.int32)
-    row_of_point[list(among.points)] = np.arange(len(among))
-    for point in np.flatnonzero(row_of_point < 0):
-        row_of_point[point] = among.row.get(space.spec(int(point)).network_id, -1)
-    return row_of_point

@@ -36,15 +36,16 @@ def random_pick(bench: Bench) -> RandomPick:
 
 
 def equal_cost(bench: Bench, trainings: float) -> EqualCost | None:
-    """The best of as many random trainings as the prediction costs; None if it costs less than one.
+    """The best of as many random trainings as the prediction costs; None if that rounds to none.
 
     Networks are drawn without replacement, each trained with one of seeds A; the best by validation
     accuracy counts, and is measured on seeds B like everything else.
     """
-    if not trainings >= 1:  # also where it is unknown
+    if not trainings > 0.5:  # also where it is unknown
         return None
-    found = [_best_of(val_N, bench.measure_N, int(trainings)) for val_N in bench.select_NA.T]
-    return EqualCost(trainings=int(trainings), accuracy=float(np.nanmean(found)))
+    draws = round(trainings)
+    found = [_best_of(val_N, bench.measure_N, draws) for val_N in bench.select_NA.T]
+    return EqualCost(trainings=draws, accuracy=float(np.nanmean(found)))
 
 
 def _best_of(select_N: Floats, measure_N: Floats, draws: int) -> float:

@@ -5,6 +5,7 @@ import torch
 from analysis.look.classmap import ClassRepMap
 from analysis.look.controls import map_with_controls
 from analysis.look.probeset import probe_set
+from analysis.look.threads import threads
 from analysis.predict.mapfile import map_to_parquet
 from analysis.predict.predict import LAST, map_scales, places
 from analysis.telling import Tell, quietly
@@ -36,7 +37,6 @@ def look_at_best(store: Store, *, images: int = 1000, tell: Tell = quietly) -> C
     if spec is None:
         return None
     best = NetworkSpec.from_dict(spec)
-    torch.set_num_threads(study.resources.cpus)
     networks = []
     for seed in (*study.seeds, *study.finalists.seeds):
         state = store.weights(id_of((best.network_id, study.protocol.protocol_id, seed)))
@@ -47,12 +47,10 @@ def look_at_best(store: Store, *, images: int = 1000, tell: Tell = quietly) -> C
     if not networks:
         return None
     tell(f"looking at the best network, {len(networks)} times", 0, 0)
-    chart = map_with_controls(
-        networks,
-        probe_set(load(study.protocol.data), images=images, device=torch.device("cpu")),
-        places=places(best),
-        last=LAST,
-        scales=map_scales(study),
-    )
+    probes = probe_set(load(study.protocol.data), images=images, device=torch.device("cpu"))
+    with threads(study.resources.cpus):
+        chart = map_with_controls(
+            networks, probes, places=places(best), last=LAST, scales=map_scales(study)
+        )
     store.storage.write(FILE, map_to_parquet(chart))
     return chart

@@ -12,6 +12,7 @@ from analysis.look.classmap import ClassRepMap, Place
 from analysis.look.classrepsim import Estimator, ProbeSet
 from analysis.look.controls import map_with_controls
 from analysis.look.probeset import probe_set
+from analysis.look.threads import threads
 from analysis.predict.baselines import baseline_picks
 from analysis.predict.certainty import pick_probability
 from analysis.predict.mapfile import map_to_parquet
@@ -69,7 +70,7 @@ def predict(
 ) -> tuple[ClassRepMap, Picks]:
     """Look at the study's vanilla networks; write map.parquet and picks.json into its folder.
 
-    torch has as many threads as the study's trainings, in this process from then on.
+    Meanwhile torch has as many threads as a training of the study: their seconds are compared.
 
     Args:
         images: probe images, from the validation split (see `probe_set`).
@@ -81,12 +82,17 @@ def predict(
         ValueError: the data has too few validation images.
     """
     store.storage.assert_changeable("map.parquet")  # before minutes are spent
-    device = device or torch.device("cpu")
     past = Past(store)
-    study, among = past.study, past.networks
+    with threads(past.study.resources.cpus):
+        return _predict(past, images=images, device=device or torch.device("cpu"), tell=tell)
+
+
+def _predict(
+    past: Past, *, images: int, device: torch.device, tell: Tell
+) -> tuple[ClassRepMap, Picks]:
+    store, study, among = past.store, past.study, past.networks
     splits = load(study.protocol.data)
     found = vanilla_networks(store, study)
-    torch.set_num_threads(study.resources.cpus)  # as a training has: their seconds are compared
     started = time.perf_counter()
     probes = _told(probe_set(splits, images=images, device=device), tell, networks=len(found))
     chart = map_with_controls(

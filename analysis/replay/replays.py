@@ -25,6 +25,7 @@ from search.store.past import Past, past_of
 from search.store.store import Store
 from search.study.prior import Suggestions
 from search.study.study import Sampled, SamplerName
+from stacnet.fields import is_whole
 
 MOST_TRIALS = 200  # of a simulated search
 CHUNKS = 20  # of runs for each process: so often is told how far it is
@@ -42,12 +43,20 @@ class Simulation:
         concurrency: trials at once on the virtual clock.
         workers: processes that simulate.
         tell: is told of each simulated search.
+
+    Raises:
+        ValueError: a number is below 1.
     """
 
     runs: int = 200
     concurrency: int = 1
     workers: int = 1
     tell: Tell = quietly
+
+    def __post_init__(self) -> None:
+        for name in ("runs", "concurrency", "workers"):
+            if not is_whole(value := getattr(self, name), 1):
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value}")
 
 
 DEFAULTS = Simulation()

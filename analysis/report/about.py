@@ -38,7 +38,7 @@ def study_sentence(facts: StudyFacts) -> str:
     size = f"{base.input_size}x{base.input_size}"
     text = (
         f"A ResNet-{base.depth} of width {base.widths[0]} (stage kernels {kernels}) on {size} "
-        f"images; {study.space.size()} placements of STAC, {study.protocol.epochs} epochs each."
+        f"images; {study.space.size()} settings of attention, {study.protocol.epochs} epochs each."
     )
     if comparison is None:
         return text

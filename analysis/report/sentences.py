@@ -120,6 +120,10 @@ def _on_scales(judged: Judged) -> str:
     return f" Whether they know scales, or only that some attention helps, cannot be told {how}."
 
 
+def _random(trainings: int) -> str:
+    return "one random training" if trainings == 1 else f"the best of {trainings} random trainings"
+
+
 def place_sentence(judged: Judged, trained: int) -> str:
     """Regret, percentile and trials-to-match in a sentence."""
     if not judged.regret.n:
@@ -169,7 +173,7 @@ def _equal_cost(comparison: Comparison) -> str:
     if same is None or same.accuracy != same.accuracy:
         return ""
     return (
-        f" The best of {same.trainings} random trainings, for the same price, reaches "
+        f" For the same price, {_random(same.trainings)} reaches "
         f"{percent(same.accuracy)} on average; the pick "
         f"{percent(comparison.primary.network.accuracy.value)}."
     )

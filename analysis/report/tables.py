@@ -68,7 +68,7 @@ def _row(judged: Judged, *, is_primary: bool = False) -> Row:
         number(judged.percentile.value, digits=0),
         number(judged.trials_to_match),
         number(judged.tau.value, digits=2),
-        number(_p(judged, is_primary=is_primary), digits=3),
+        _p(judged.ranking_p if is_primary else judged.tau_p_holm),
         number(judged.tau_within_macs, digits=2),
         number(judged.hypervolume_ratio.get("macs", float("nan")), digits=2),
         number(judged.cost_s),
@@ -82,8 +82,8 @@ def _row(judged: Judged, *, is_primary: bool = False) -> Row:
     return Row(is_primary=is_primary, values=tuple(values))
 
 
-def _p(judged: Judged, *, is_primary: bool) -> float:
-    return judged.ranking_p if is_primary else judged.tau_p_holm
+def _p(value: float) -> str:
+    return "<0.001" if value < 0.0005 else number(value, digits=3)
 
 
 def number(value: float, *, digits: int = 1) -> str:

@@ -24,6 +24,7 @@ NOTES = {
     "test_images.parquet": "made again: stac resume DIR",
     "map.parquet": "make it again: stac classrepsim DIR",
     "picks.json": "make it again: stac classrepsim DIR",
+    "attended.parquet": "make it again: stac finalists DIR",
     "replays.json": "make it again: stac replay DIR",
 }
 
@@ -90,7 +91,7 @@ def _try(store: Store, name: str) -> None:
             read_extras(store.storage)
         case "test_images.parquet":
             read_test_images(store.storage)
-        case "manifest.parquet" | "map.parquet":
+        case "manifest.parquet" | "map.parquet" | "attended.parquet":
             source = f"{store.address}/{name}"
             unseal_table(store.storage.read(name), source=source)
             if name == MANIFEST_FILE and (rule := _manifest_rule(store)):

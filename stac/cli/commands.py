@@ -30,7 +30,7 @@ class Demo:
     """The whole story on embedded data: search, map, picks, comparison, report."""
 
     out: str = "out/demo"
-    """folder of the report and its two studies"""
+    """folder of the report and of the study that is searched"""
 
 
 @dataclass(frozen=True, kw_only=True)

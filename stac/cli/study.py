@@ -47,12 +47,12 @@ def extend(command: c.Extend) -> None:
 def finalists(command: c.Finalists) -> None:
     """Train the finalists, and look at the best of them."""
     summary = engine.finalists(command.folder, options=_options(command))
+    _say(summary, command.folder)
     if summary.finished:
-        with Waiting("looking at the best network"):
+        with Waiting("looking at the best network") as waiting:
             from analysis.predict.attended import look_at_best
 
-            look_at_best(Store(command.folder))
-    _say(summary, command.folder)
+            look_at_best(Store(command.folder), tell=waiting.tell)
 
 
 def compact(command: c.Compact) -> None:

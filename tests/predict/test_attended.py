@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from planted import graded_accuracy, picks_json, planted_store, small_study
 
 from analysis.predict.attended import look_at_best
@@ -28,7 +29,10 @@ def test_the_selected_finalist_is_mapped_and_reported(tmp_path: Path) -> None:
     spec = NetworkSpec.from_dict(best.spec)
     key = (spec.network_id, study.protocol.protocol_id, 101)
     store.write_weights(id_of(key), dumps(build(spec, seed=101).state_dict()))
+    torch.set_num_threads(2)  # which the reader's own work keeps
     chart = look_at_best(store, images=200)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
     assert chart is not None
     assert chart.num_networks == 1
     assert len(chart.stages()) == 3

@@ -104,7 +104,9 @@ def test_a_damaged_merged_file_is_not_deleted_by_compaction(tmp_path: Path) -> N
     assert any(name in line for line in check(store))
 
 
-@pytest.mark.parametrize("name", ["lease.json", "extras.json", "manifest.parquet", "map.parquet"])
+@pytest.mark.parametrize(
+    "name", ["lease.json", "extras.json", "manifest.parquet", "map.parquet", "attended.parquet"]
+)
 @pytest.mark.parametrize("spoil", [Path.touch, Path.mkdir, os.mkfifo], ids=["empty", "dir", "pipe"])
 def test_no_damaged_single_file_stops_status_or_check(
     tmp_path: Path, name: str, spoil: Callable[[Path], Any]

@@ -60,7 +60,9 @@ def test_damaged_parts_are_set_aside_and_their_trainings_are_owed(store: Store) 
     assert [line for line in check(store) if "stac resume" not in line] == []
 
 
-@pytest.mark.parametrize("name", ["extras.json", "map.parquet", "picks.json", "replays.json"])
+@pytest.mark.parametrize(
+    "name", ["extras.json", "map.parquet", "attended.parquet", "picks.json", "replays.json"]
+)
 def test_a_damaged_single_file_is_set_aside_with_what_is_lost(store: Store, name: str) -> None:
     left = spoil(store, name)
     (line,) = [line for line in list(repair(store)) if f"/{name}" in line]
