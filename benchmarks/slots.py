@@ -111,7 +111,7 @@ class Simulation:
         began = time.perf_counter()
         answer = ask()
         took_s = time.perf_counter() - began + self._load.tune_s
-        busy = min(len(self._desk.jobs) / self._desk.slice_s * self._load.tune_s, 0.95)
+        busy = min(len(self._desk.in_flight) / self._desk.slice_s * self._load.tune_s, 0.95)
         self.driver_s += took_s
         start_s = max(self._clock.now_s, self._driver_free_s)
         self._driver_free_s = start_s + took_s / (1 - busy)
@@ -147,7 +147,7 @@ def simulated(load: Load) -> str:
         if load.kind == "exhaustive":
             load_or_make(store.storage, asked)
         past, lease = past_of_run(store), Lease(store.storage, clock=clock)
-        ledger = make_ledger(past, make_plan(past), lease=lease.owner)
+        ledger = make_ledger(past, make_plan(past), lease.in_flight)
         desk = Desk(
             store=store, study=asked, ledger=ledger, lease=lease, pruner=Never(), watchers=[]
         )

@@ -90,7 +90,7 @@ class Driver:
         self.desk = Desk(
             store=self.store,
             study=study,
-            ledger=make_ledger(past, make_plan(past), lease=self.lease.owner),
+            ledger=make_ledger(past, make_plan(past), self.lease.in_flight),
             lease=self.lease,
             pruner=Never(),
             watchers=[],

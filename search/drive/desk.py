@@ -1,7 +1,6 @@
 """The driver's desk: what Ray Tune asks and tells goes to the ledger, and back; free of Ray."""
 
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from search.drive.ledger import Ledger
 from search.drive.watcher import Watcher
 from search.errors import StudyError
 from search.sampling.pruner import Pruner
+from search.store.in_flight import InFlight
 from search.store.lease import Lease
 from search.store.lost import LOST_IN_A_ROW, Loss, stored_status, write_lost
 from search.store.store import Store
@@ -46,13 +46,16 @@ class Desk:
     reason: str = ""
     trouble: StudyError | None = None
     stop_by: float = 0.0
-    claims: dict[str, Job | None] = field(default_factory=dict)  # slots to be, some for one job
+    claims: set[str] = field(default_factory=set)  # slots to be, for whatever is next
     shares: dict[str, float] = field(default_factory=dict)  # share of a GPU of every slot
-    jobs: dict[str, Job] = field(default_factory=dict)  # by the slot that trains it
-    large: deque[Job] = field(default_factory=deque)  # want another share than the study's
     told_to_stop: set[str] = field(default_factory=set)
     lost_in_a_row: int = 0
     ended: int = 0
+
+    @property
+    def in_flight(self) -> InFlight:
+        """Jobs that are out."""
+        return self.lease.in_flight
 
     def owes(self) -> bool:
         """Whether there is something to train.
@@ -66,25 +69,26 @@ class Desk:
         """Whether one more slot is wanted, under that name: its share of a GPU; or none now."""
         if self.reason:
             return "done"
-        if self.large:
-            self.claims[name] = job = self.large.popleft()
+        job = self.in_flight.waiting()
+        if job is not None:
+            self.in_flight.bind(job, name)
             return job.gpus
         if self.ledger.ready() > len(self.claims):
-            self.claims[name] = None
+            self.claims.add(name)
             return self.study.resources.gpus
-        return "wait" if self.claims or self.jobs else "done"
+        return "wait" if self.claims or self.in_flight else "done"
 
     def opened(self, name: str, gpus: float) -> Job | None:
         """The slot is there; its first job, or none any more."""
         self.shares[name] = gpus
-        bound = self.claims.pop(name, None)
-        return self._hand(name, bound or self._next(gpus))
+        self.claims.discard(name)
+        return self._hand(name, self.in_flight.bound(name) or self._next(gpus))
 
     def reported(
         self, name: str, report: dict[str, Any]
     ) -> Job | Literal["go on", "stop", "pruned"]:
         """A worker has finished a slice; its next job, or what is to become of this one."""
-        job = self.jobs.get(name)
+        job = self.in_flight.at(name)
         if job is None:
             return self._hand(name, self._next(self.shares[name])) or "stop"
         if report["epochs"]:
@@ -92,7 +96,7 @@ class Desk:
                 watcher.reported(job, report["epochs"])
         if report["ended"]:
             self.lost_in_a_row = 0
-            self._returned(name, report["status"], report)
+            self._returned(job, report["status"], report)
             return self._hand(name, self._next(self.shares[name])) or "stop"
         if job.prunable and self.pruner.should_stop(job.training.training_id, report["curve"]):
             return "pruned"
@@ -100,14 +104,12 @@ class Desk:
 
     def lost(self, name: str, loss: Loss, error: Exception | None) -> None:
         """The worker is gone, or could not go on."""
-        bound = self.claims.pop(name, None)
-        if bound is not None:
-            self.large.append(bound)
+        job = self.in_flight.at(name)
+        self.claims.discard(name)
+        self.in_flight.leave(name)
         if isinstance(error, StudyError):  # the lease keeps the job: the next run accounts for it
-            self.jobs.pop(name, None)
             self.stop("trouble", error)
             return
-        job = self.jobs.get(name)
         self.lost_in_a_row += 1
         if self.lost_in_a_row >= LOST_IN_A_ROW:
             rule = f"workers must come back with a result, got {LOST_IN_A_ROW} losses in a row"
@@ -116,18 +118,18 @@ class Desk:
             return
         status = stored_status(job, self.store)
         if status is None:
-            status, wall_s = loss.status, self.lease.held_s(job.training.training_id)
+            status, wall_s = loss.status, self.in_flight.held_s(job)
             write_lost(job, study=self.study, store=self.store, loss=loss, wall_s=wall_s)
-        self._returned(name, status, {})
+        self._returned(job, status, {})
 
     @property
     def slice_s(self) -> float:
         """How long a worker trains between two reports."""
-        return max(SLICE_S, len(self.jobs) / REPORTS_PER_S)
+        return max(SLICE_S, len(self.in_flight) / REPORTS_PER_S)
 
     def to_stop(self) -> list[str]:
         """Slots at work that are yet to be told that the run stops."""
-        names = sorted(self.jobs.keys() - self.told_to_stop) if self.reason else []
+        names = sorted({*self.in_flight.at_work()} - self.told_to_stop) if self.reason else []
         self.told_to_stop.update(names)
         return names
 
@@ -138,9 +140,9 @@ class Desk:
         if not self.reason and self.deadline is not None and time.monotonic() > self.deadline:
             self.stop("time budget")
         if self.reason:
-            return not self.jobs or time.monotonic() > self.stop_by
+            return not self.in_flight.at_work() or time.monotonic() > self.stop_by
         try:
-            return not self.jobs and not self.large and self.ledger.is_done()
+            return self.ledger.is_done()
         except StudyError as error:
             self.stop("trouble", error)
             return True
@@ -158,9 +160,10 @@ class Desk:
 
     def settle(self) -> None:
         """After Tune's end: jobs that were cut short but left their row are off the lease."""
-        for job in self.jobs.values():
-            if stored_status(job, self.store):
-                self.lease.ended(job.training.training_id)
+        for slot in self.in_flight.at_work():
+            job = self.in_flight.at(slot)
+            if job is not None and stored_status(job, self.store):
+                self.in_flight.returned(job)
 
     def stop(self, reason: str, trouble: StudyError | None = None) -> None:
         """Hand out nothing more, and end when the workers have written their checkpoints."""
@@ -169,30 +172,23 @@ class Desk:
             self.stop_by = time.monotonic() + self.slice_s + STOP_S
 
     def _next(self, gpus: float) -> Job | None:
-        """A job for a slot of this share."""
-        for job in self.large:
-            if job.gpus == gpus:
-                self.large.remove(job)
-                return job
-        while not self.reason and gpus == self.study.resources.gpus and self.ledger.ready():
-            job = self.ledger.next_job()
-            if not isinstance(job, Job) or job.gpus == gpus:
-                return job if isinstance(job, Job) else None
-            self.large.append(job)
-        return None
+        """A job for a slot of this share; others that come up meanwhile wait for their own."""
+        while (job := self.in_flight.waiting(gpus)) is None and not self.reason:
+            if gpus != self.study.resources.gpus or not self.ledger.ready():
+                return None
+            if not isinstance(self.ledger.next_job(), Job):
+                return None
+        return job
 
     def _hand(self, name: str, job: Job | None) -> Job | None:
         if job is not None:
-            self.jobs[name] = job
-            self.lease.started(job.training.training_id, job.to_json())
+            self.in_flight.begin(job, name)
             for watcher in self.watchers:
                 watcher.began(job)
         return job
 
-    def _returned(self, name: str, status: End, report: dict[str, Any]) -> None:
-        job = self.jobs.pop(name)
+    def _returned(self, job: Job, status: End, report: dict[str, Any]) -> None:
         self.ended += 1
-        self.lease.ended(job.training.training_id)
         self.ledger.returned(job, status=status, report=report)
         for watcher in self.watchers:
             watcher.ended(job, status, report)

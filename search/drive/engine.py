@@ -167,7 +167,7 @@ def _desk(past: Past, plan: Plan, lease: Lease) -> Desk:
     return Desk(
         store=past.store,
         study=past.study,
-        ledger=make_ledger(past, plan, lease=lease.owner),
+        ledger=make_ledger(past, plan, lease.in_flight),
         lease=lease,
         pruner=make_pruner(past.study, ((id_of(key), c) for key, c in curves)),
         watchers=[],

@@ -33,7 +33,7 @@ def _work(desk: Desk, worker: Worker, share: float) -> None:
         if desk.to_stop():
             worker.stop("preempted")
         for watcher in desk.watchers:
-            watcher.tick(len(desk.jobs))
+            watcher.tick(len(desk.in_flight.at_work()))
         try:
             report = worker.step()
         except StudyError as error:

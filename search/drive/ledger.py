@@ -6,9 +6,10 @@ from typing import Any, Literal
 from search.errors import StudyError
 from search.sampling.strategy import Strategy
 from search.store.history import History, Record
+from search.store.in_flight import InFlight
 from search.study.ends import OWN_FAULTS, End
 from search.study.study import Study
-from search.study.training import Job, Key, Outcome, Training
+from search.study.training import Job, Outcome, Training
 
 
 class Ledger:
@@ -19,7 +20,7 @@ class Ledger:
         strategy: told of every training that ends for good.
         history: what was before.
         begun: trainings that an earlier run left unfinished.
-        lease: owner of the lease under which jobs are handed out.
+        in_flight: where it writes what it hands out.
     """
 
     def __init__(
@@ -29,12 +30,11 @@ class Ledger:
         *,
         history: History,
         begun: list[Training],
-        lease: str = "",
+        in_flight: InFlight,
     ) -> None:
         self._study, self._strategy, self._records = study, strategy, history.records
-        self._orders, self._lease = history.orders, lease
+        self._orders, self._in_flight = history.orders, in_flight
         self._again = deque(begun)
-        self.out: dict[Key, Job] = {}
 
     def ready(self) -> int:
         """How many jobs could be handed out now."""
@@ -46,7 +46,7 @@ class Ledger:
         Raises:
             StudyError: the strategy waits for a training that nobody trains.
         """
-        if self.out or self.ready():
+        if self._in_flight or self.ready():
             return False
         if self._strategy.ask() == "wait":
             raise StudyError("a search that waits must have a training under way, got none: a bug")
@@ -59,7 +59,7 @@ class Ledger:
         answer = self._strategy.ask()
         if isinstance(answer, Training):
             return self._hand_out(answer)
-        return "wait" if self.out else answer
+        return "wait" if self._in_flight else answer
 
     def returned(self, job: Job, *, status: End, report: dict[str, Any]) -> bool:
         """An attempt has ended.
@@ -68,7 +68,7 @@ class Ledger:
             Whether the training has ended with it.
         """
         training = job.training
-        if self.out.pop(training.key, None) is None:
+        if not self._in_flight.returned(job):
             return False  # delivered twice
         record = self._records[training.key]
         record.status = status
@@ -91,11 +91,11 @@ class Ledger:
             order=self._orders,
             gpus=(record.gpus or given) if given else 0.0,
             prunable=scheduled and not record.is_promoted,
-            lease=self._lease,
+            lease=self._in_flight.owner,
         )
         record.attempts += 1
         self._orders += 1
-        self.out[training.key] = job
+        self._in_flight.hand_out(job)
         return job
 
 

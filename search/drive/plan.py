@@ -6,6 +6,7 @@ from typing import assert_never
 from search.drive.ledger import Ledger
 from search.sampling.strategy import Chain, Listed, Strategy, planned
 from search.store.extras import extended, finalist_trainings
+from search.store.in_flight import InFlight
 from search.store.manifest import load_or_make
 from search.store.past import Past
 from search.store.status import planned_trainings
@@ -41,9 +42,11 @@ def make_plan(past: Past) -> Plan:
     return Plan(strategy=chain, begun=past.begun(), total=total)
 
 
-def make_ledger(past: Past, plan: Plan, *, lease: str) -> Ledger:
-    """Who hands out what the plan wants, after what was begun; jobs carry the lease's owner."""
-    return Ledger(past.study, plan.strategy, history=past.history, begun=plan.begun, lease=lease)
+def make_ledger(past: Past, plan: Plan, in_flight: InFlight) -> Ledger:
+    """Who hands out what the plan wants, after what was begun."""
+    return Ledger(
+        past.study, plan.strategy, history=past.history, begun=plan.begun, in_flight=in_flight
+    )
 
 
 def _main_strategy(past: Past, study: Study, among: Networks | None) -> Strategy:

@@ -84,7 +84,7 @@ class Teller(tune.Callback):
         for name in desk.to_stop():
             self._actor(name).stop_training.remote("preempted")
         for watcher in desk.watchers:
-            watcher.tick(len(desk.jobs))
+            watcher.tick(len(desk.in_flight.at_work()))
         if time.monotonic() - self._looked > LOOK_EVERY_S:
             self._looked = time.monotonic()
             if not any(node["Alive"] for node in ray.nodes()):  # Tune would wait for ever

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from search.errors import LeaseError, StoreError, StudyError
+from search.store.in_flight import InFlight, Running
 from search.store.processes import process_identity, this_machine
 from search.store.storage import Storage
 
@@ -26,14 +27,6 @@ class Clock:
 
     monotonic = staticmethod(time.monotonic)
     sleep = staticmethod(time.sleep)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Running:
-    """A job in a worker's hands. `since_s` is seconds of the driver's life at its start."""
-
-    job: str
-    since_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +89,8 @@ def assert_held(storage: Storage, owner: str) -> None:
 class Lease:
     """The right to drive a study, renewed by a thread until `release`.
 
+    Each heartbeat writes down which jobs of `in_flight` are in workers' hands.
+
     Args:
         storage: of the study.
         clock: another one than this machine's; `beat` is then called from outside.
@@ -110,10 +105,9 @@ class Lease:
         self.owner = uuid.uuid4().hex
         self._pid, self._machine = os.getpid(), process_identity(os.getpid()) or ""
         self._started = self._clock.monotonic()
-        self._running: dict[str, Running] = {}
+        self.in_flight = InFlight(self.owner, lambda: self.life_s)
         self._number = 0
-        self._lock = threading.Lock()
-        self._ended, self._news = threading.Event(), threading.Event()
+        self._ended = threading.Event()
         self.trouble: StudyError | None = None
         self.previous: Beat | None = None
         self._take()
@@ -126,22 +120,6 @@ class Lease:
 
     def __exit__(self, *error: object) -> None:
         self.release()
-
-    def started(self, training_id: str, job: str) -> None:
-        """A worker has begun the job."""
-        with self._lock:
-            self._running[training_id] = Running(job=job, since_s=self.life_s)
-        self._news.set()
-
-    def ended(self, training_id: str) -> None:
-        """The job has left the worker."""
-        with self._lock:
-            self._running.pop(training_id, None)
-
-    def held_s(self, training_id: str) -> float:
-        """Seconds that the worker has had the job; 0 if it was not begun."""
-        running = self._running.get(training_id)
-        return self.life_s - running.since_s if running else 0.0
 
     @property
     def life_s(self) -> float:
@@ -169,13 +147,13 @@ class Lease:
         With jobs still in workers' hands the file stays and names them, for the next driver.
         """
         self._ended.set()
-        self._news.set()
+        self.in_flight.begun.set()
         if self._thread.is_alive():
             self._thread.join()
         if self.trouble is None:
             with suppress(StudyError):  # another driver's by now, or no storage: it stays
                 self.beat()
-                if not self._running and not self.previous:
+                if not self.in_flight.running() and not self.previous:
                     self._storage.delete(FILE)
 
     def _take(self) -> None:
@@ -187,25 +165,24 @@ class Lease:
 
     def _write(self) -> None:
         self._number += 1
-        with self._lock:
-            beat = Beat(
-                owner=self.owner,
-                hostname=socket.gethostname(),
-                pid=self._pid,
-                machine=self._machine,
-                number=self._number,
-                beat_at=datetime.now(UTC).isoformat(timespec="seconds"),
-                life_s=self.life_s,
-                running=dict(self._running),
-                previous=self.previous,
-            )
+        beat = Beat(
+            owner=self.owner,
+            hostname=socket.gethostname(),
+            pid=self._pid,
+            machine=self._machine,
+            number=self._number,
+            beat_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            life_s=self.life_s,
+            running=self.in_flight.running(),
+            previous=self.previous,
+        )
         self._storage.write_json(FILE, asdict(beat))
 
     def _beat_on(self) -> None:
         """Every interval, and soon after a job was begun: what is not written cannot be counted."""
         while not self._ended.wait(self._interval_s * SOON):
-            self._news.wait(self._interval_s * (1 - SOON))
-            self._news.clear()
+            self.in_flight.begun.wait(self._interval_s * (1 - SOON))
+            self.in_flight.begun.clear()
             if self._ended.is_set():
                 return
             try:

@@ -11,13 +11,10 @@ from world import Driver, Time
 
 from search.drive.attempt import Attempt
 from search.drive.desk import Desk
-from search.drive.ledger import Ledger
 from search.drive.plan import make_ledger, make_plan
-from search.errors import LeaseError, StudyError
+from search.errors import LeaseError
 from search.sampling.pruner import Never
 from search.sampling.sampler import AskTell
-from search.sampling.strategy import Answer
-from search.store.history import read_history
 from search.store.lease import FILE, Lease, read_beat
 from search.store.lost import Loss
 from search.store.manifest import load_or_make
@@ -25,7 +22,7 @@ from search.store.part import KEY
 from search.store.past import past_of_run
 from search.store.store import Store
 from search.study.study import Resources, Sampled, Study
-from search.study.training import Job, Outcome, Training
+from search.study.training import Job, Training
 
 SAMPLED = replace(
     cheap(epochs=2, seeds=(0,)), strategy=Sampled(sampler="tpe", trials=16, concurrency=2)
@@ -37,7 +34,7 @@ def desk(path: Path, study: Study) -> Desk:
     store = Store(path)
     store.begin(study)
     lease, past = Lease(store.storage, clock=Time()), past_of_run(store)
-    ledger = make_ledger(past, make_plan(past), lease=lease.owner)
+    ledger = make_ledger(past, make_plan(past), lease.in_flight)
     return Desk(store=store, study=study, ledger=ledger, lease=lease, pruner=Never(), watchers=[])
 
 
@@ -96,21 +93,6 @@ def test_what_a_resumed_run_finishes_is_told_to_the_sampler(tmp_path: Path) -> N
     assert sum(trial.state.name == "COMPLETE" for trial in sampler.told()) == 16
 
 
-def test_a_search_that_waits_for_nobody_is_an_error(tmp_path: Path) -> None:
-    class Waiting:
-        def ready(self) -> int:
-            return 0
-
-        def ask(self) -> Answer:
-            return "wait"
-
-        def tell(self, training: Training, outcome: Outcome) -> None: ...
-
-    ledger = Ledger(cheap(), Waiting(), history=read_history(Store(tmp_path), cheap()), begun=[])
-    with pytest.raises(StudyError, match="must have a training under way, got none"):
-        ledger.is_done()
-
-
 def test_a_slot_trains_one_training_after_the_other(tmp_path: Path) -> None:
     at = desk(tmp_path, cheap(seeds=(0,)))
     assert at.claim("slot") == 0.0
@@ -154,6 +136,28 @@ def test_an_attempt_on_a_larger_share_gets_a_slot_of_its_own(tmp_path: Path) -> 
     assert isinstance(again, Job)
     assert (again.training.key, again.attempt, again.gpus) == (first.training.key, 1, 0.5)
     assert at.reported("half", failed | {"status": "complete"}) == "stop"
+
+
+def test_a_slot_that_waits_for_a_larger_share_takes_nothing_from_the_others(
+    tmp_path: Path,
+) -> None:
+    study = replace(cheap(seeds=(0,)), resources=Resources(cpus=1, gpus=0.25))
+    at = desk(tmp_path, study)
+    at.claim("quarter")
+    at.opened("quarter", 0.25)
+    failed = {"ended": True, "status": "oom", "values": {}, "curve": [], "epochs": []}
+    done = failed | {"status": "complete"}
+    at.reported("quarter", failed)
+    for _ in range(25):
+        assert isinstance(at.reported("quarter", done), Job)
+    assert at.claim("half") == 0.5
+    at.lost("half", Loss(cause="start", text="no such machine"), None)
+    assert at.claim("half again") == 0.5
+    assert at.reported("quarter", done) == "stop"
+    assert at.claim("another") == "wait"
+    assert isinstance(at.opened("half again", 0.5), Job)
+    assert at.reported("half again", done) == "stop"
+    assert at.must_end()
 
 
 def test_a_report_that_comes_twice_counts_once(tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ import pytest
 from searches import cheap
 
 from search.drive.ledger import Ledger
+from search.errors import StudyError
 from search.sampling.pruner import Halving, Median, make_pruner
-from search.sampling.strategy import Chain, Listed
+from search.sampling.strategy import Answer, Chain, Listed
 from search.store.checkpoints import Checkpoints
 from search.store.history import History, read_history
+from search.store.in_flight import InFlight
 from search.store.lost import STATUS_OF, Cause
 from search.store.storage import Storage
 from search.store.store import Store
@@ -39,7 +41,9 @@ def empty(tmp_path: Path) -> History:
 
 def ledger(history: History, num: int = 2) -> Ledger:
     """Over the first trainings."""
-    return Ledger(GPU, Listed(trainings(num), number=num), history=history, begun=[])
+    return Ledger(
+        GPU, Listed(trainings(num), number=num), history=history, begun=[], in_flight=InFlight()
+    )
 
 
 def take(book: Ledger) -> Job:
@@ -75,6 +79,20 @@ def test_the_ledger_waits_while_a_running_training_may_have_to_be_tried_again(
     assert book.next_job() == "wait"
     book.returned(job, status="complete", report={})
     assert book.next_job() == "done"
+
+
+def test_a_search_that_waits_for_nobody_is_an_error(empty: History) -> None:
+    class Waiting(Listed):
+        def ready(self) -> int:
+            return 0
+
+        def ask(self) -> Answer:
+            return "wait"
+
+    waiting = Waiting([], number=0)
+    book = Ledger(GPU, waiting, history=empty, begun=[], in_flight=InFlight())
+    with pytest.raises(StudyError, match="must have a training under way, got none"):
+        book.is_done()
 
 
 def test_a_job_survives_its_way_to_the_worker() -> None:

@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from searches import cheap
 
 from search.errors import LeaseError
 from search.store import lease as module
 from search.store.lease import Lease, is_dead_here, read_beat
 from search.store.storage import Storage
+from search.study.training import Job, Training
 
 
 @pytest.fixture
@@ -24,12 +26,26 @@ def rewrite(storage: Storage, **change: object) -> None:
     storage.write_json(module.FILE, storage.read_json(module.FILE) | change)
 
 
+def job(seed: int = 0) -> Job:
+    """An attempt at the base network."""
+    spec = cheap().space.base
+    training = Training(spec=spec, protocol_id="p", seed=seed)
+    return Job(training=training, attempt=0, order=0, gpus=0.0)
+
+
+def begin(lease: Lease, seed: int = 0) -> Job:
+    """A worker has the job."""
+    lease.in_flight.hand_out(job(seed))
+    lease.in_flight.begin(job(seed), f"slot {seed}")
+    return job(seed)
+
+
 def foreign(storage: Storage) -> None:
     """A lease of a driver on another machine."""
     Lease(storage).release()
     lease = Lease(storage)
     lease._ended.set()
-    lease._news.set()
+    lease.in_flight.begun.set()
     lease._thread.join()
     rewrite(storage, machine="another boot", hostname="elsewhere", owner="somebody")
 
@@ -70,29 +86,28 @@ def test_a_clock_that_jumped_does_not_make_a_driver_look_dead_or_alive(
         started = time.monotonic()
         lease = Lease(storage)
         assert time.monotonic() - started > 0.9
-        lease._running.clear()
         lease.release()
 
 
 def test_a_job_is_known_soon_after_its_beginning(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
     lease = Lease(storage)
-    for training in ("first", "second"):  # the second falls into the pause after the first
-        lease.started(training, "{}")
+    for seed in (0, 1):  # the second falls into the pause after the first
+        training = begin(lease, seed).training.training_id
         deadline = time.monotonic() + 1.0  # heartbeats are two seconds apart
         while training not in (beat := read_beat(storage)).running:  # type: ignore[union-attr]
             assert time.monotonic() < deadline, beat
             time.sleep(0.02)
-        lease.ended(training)
+        lease.in_flight.returned(job(seed))
     lease.release()
 
 
 def test_a_dead_process_of_this_machine_is_taken_over_at_once(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
     lease = Lease(storage)
-    lease.started("training", "{}")
+    begin(lease)
     lease._ended.set()
-    lease._news.set()
+    lease.in_flight.begun.set()
     lease._thread.join()
     lease._write()
     rewrite(storage, pid=2**22 - 3)
@@ -100,7 +115,7 @@ def test_a_dead_process_of_this_machine_is_taken_over_at_once(tmp_path: Path) ->
     second = Lease(storage)
     assert time.monotonic() - started < 5
     assert second.previous is not None
-    assert list(second.previous.running) == ["training"]
+    assert list(second.previous.running) == [job().training.training_id]
     second.release()
 
 
@@ -132,8 +147,7 @@ def test_a_driver_that_lost_its_lease_notices(
 def test_a_lease_with_work_in_hand_stays_for_the_next_driver(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
     lease = Lease(storage)
-    lease.started("training", "{}")
-    assert lease.held_s("training") < 5
+    assert 0 <= lease.in_flight.held_s(begin(lease)) < 5
     lease.release()
     assert read_beat(storage) is not None
 
