@@ -162,7 +162,7 @@ class Nulls:
         """
         return self._dealt_p(score_N, self.on_scales_rows_MN)
 
-    def _dealt_p(self, score_N: Floats, dealt_rows_MN: NDArray[np.int64]) -> float:
+    def _dealt_p(self, score_N: Floats, dealt_rows_MN: NDArray[np.int32]) -> float:
         value, found = self._tau(score_N), np.zeros(0)
         if np.isnan(value) or not len(dealt_rows_MN):
             return float("nan")
@@ -176,24 +176,24 @@ class Nulls:
         return share_at_least(found, value)
 
     @cached_property
-    def dealt_rows_MN(self) -> NDArray[np.int64]:
+    def dealt_rows_MN(self) -> NDArray[np.int32]:
         """For each deal, whose score each ranked network gets: (M, N), -1 for nobody's."""
         return self._deals(_all_but_static)
 
     @cached_property
-    def on_scales_rows_MN(self) -> NDArray[np.int64]:
+    def on_scales_rows_MN(self) -> NDArray[np.int32]:
         """The same where only scales are dealt, and off is none; empty if no stage has two."""
         return self._deals(_scales_but_off)
 
-    def _deals(self, dealt: Callable[[Factor], Sequence[int]]) -> NDArray[np.int64]:
+    def _deals(self, dealt: Callable[[Factor], Sequence[int]]) -> NDArray[np.int32]:
         """Deals of those choices of each factor; the others stay."""
         among, rng = self.among, np.random.default_rng(self.seed + 1)
         if among is None or among.space.size() > MOST_POINTS or len(self.rows) < 2:
-            return np.zeros((0, len(self.rows)), np.int64)
-        space, row_of_point = among.space, among.row_of_points()
+            return np.zeros((0, len(self.rows)), np.int32)
+        space, row_of_point = among.space, among.row_of_points().astype(np.int32)
         movable = [np.array(dealt(factor), np.int64) for factor in space.factors]
         if max(map(len, movable)) < 2:
-            return np.zeros((0, len(self.rows)), np.int64)
+            return np.zeros((0, len(self.rows)), np.int32)
         digits_NF = np.array([space.digits(among.points[row]) for row in self.rows])
         point_MN = np.zeros((DRAWS, len(self.rows)), np.int64)
         for digit_N, factor, at in zip(digits_NF.T, space.factors, movable, strict=True):
