@@ -51,7 +51,15 @@ READ_S3 = """
 from search.store.store import Store
 print("ROWS", Store("s3://lab/few").trainings(["status", "hostname"]).to_pylist())
 """
+COUNT = """
+import ray, stac
+
+ray.init(logging_level="ERROR")
+rows = stac.open("/mnt/shared/study").frame().num_rows
+print("COUNTED", int(ray.cluster_resources()["CPU"]), rows)
+"""
 SCRIPTS = {
+    "count.py": COUNT,
     "study.py": STUDY,
     "preflight.py": PREFLIGHT,
     "intruder.py": INTRUDER,

@@ -45,7 +45,9 @@ class Story:
     doctor: str = ""
     status: dict[str, Any] = field(default_factory=dict)
     second_up: str = ""
-    plain_ray_up: str = ""
+    second_guard: str = ""
+    attached: str = ""
+    submitted: str = ""
     second_search: str = ""
     stopped: str = ""
     too_many: str = ""
@@ -115,13 +117,13 @@ class Teller:
         (self.world.folder / "story.log").write_text(json.dumps(self.story.seconds, indent=1))
 
     def submit(self, command: str) -> str:
-        return self.run(f'stac cluster submit cluster.local.yaml "{command}"')
+        return self.run(f'stac cluster run cluster.local.yaml "{command}"')
 
     def go_up(self) -> None:
         """The head's environment has 128 MB that the others', of the same bytes, have not."""
         self.head.run("head -c 128M /dev/urandom > ~/stacnet/.venv/only-here")
         self.run("make setup")
-        self.run("stac cluster up cluster.local.yaml")
+        self.run("ray up --yes cluster.local.yaml")
         self.story.joined = self.run("stac cluster wait cluster.local.yaml --cpus 2")
         card = json.loads(self.head.run("ip -s -j link show eth0"))
         self.story.head_sent_bytes = card[0]["stats64"]["tx"]["bytes"]
@@ -154,9 +156,11 @@ class Teller:
         self.run("stac cluster log cluster.local.yaml")
         self.run("stac status /mnt/shared/study")
         story.status = json.loads(self.run("stac status /mnt/shared/study --json"))
-        story.second_up = self.run("stac cluster up cluster.local.yaml", check=False)
+        story.second_up = self.run("ray up --yes cluster.local.yaml; echo code $?")
+        guard = "cd ~/stacnet && .venv/bin/python -m search.cluster.on_head refuse-if-busy"
+        story.second_guard = self.head.run(f"{guard}; echo code $?")
         self.submit_another()
-        story.plain_ray_up = self.run("ray up --yes cluster.local.yaml; echo code $?")
+        self.log_in()
         too_many = "stac cluster wait cluster.local.yaml --gpus 9 --timeout-s 1"
         story.too_many = self.run(f"{too_many}; echo code $?")
         time.sleep(max(together_again - time.monotonic(), 0))
@@ -169,16 +173,22 @@ class Teller:
         self.story.second_search = self.submit(another)
         name = re.findall(r"^([0-9-]+): stac search", self.story.second_search, re.M)[-1]
         self.story.stopped = self.run(f"stac cluster stop cluster.local.yaml {name}")
-        self.story.runs = json.loads(self.run("stac cluster runs cluster.local.yaml --json"))
+        self.story.runs = json.loads(self.run("stac cluster list cluster.local.yaml --json"))
+
+    def log_in(self) -> None:
+        """Ray's own ways to the head: a shell, and a script."""
+        shell = "script -qec 'ray attach cluster.local.yaml' /dev/null"
+        said = "echo 'stac status /mnt/shared/study --json; exit' | "
+        self.story.attached = self.run(f"{said}{shell}", check=False)
+        self.story.submitted = self.run("ray submit cluster.local.yaml /mnt/shared/count.py")
 
     def lose_the_head(self) -> None:
         """A new machine under the old address, with nothing on it."""
         self.head.kill()
         self.story.done_at_head_loss = len(self.story.trainings(["seed"]))
         self.head = self.boot("head")
-        self.run("stac cluster up cluster.local.yaml")
-        self.submit("resume /mnt/shared/study")
-        self.story.resumed = self.run("stac cluster log cluster.local.yaml --follow")
+        self.run("ray up --yes cluster.local.yaml")
+        self.story.resumed = self.run("ray exec cluster.local.yaml 'stac resume /mnt/shared/study'")
 
     def count_the_cost(self) -> None:
         for command in guide_commands():
@@ -203,7 +213,7 @@ class Teller:
 
     def go_down(self) -> None:
         """What `one` would say is not asked: it is dead."""
-        self.story.down = self.run("stac cluster down cluster.local.yaml", check=False)
+        self.story.down = self.run("ray down --yes cluster.local.yaml", check=False)
         alive = {name: host for name, host in self.world.alive.items() if name != "one"}
         self.story.ray_left = {name: host.ray_processes() for name, host in alive.items()}
 

@@ -49,7 +49,7 @@ def _in_one_line() -> Iterator[None]:
 
 @_in_one_line()
 def prepare(plain: dict[str, Any], *, ssh_key: Path) -> dict[str, Any]:
-    """Make the key, the security group and the roles; the YAML that names them.
+    """Make the key, the security group and the roles; the YAML with their names in it.
 
     Args:
         plain: a cluster's YAML; `metadata.bucket` and `metadata.ssh_from` are read.
@@ -63,8 +63,13 @@ def prepare(plain: dict[str, Any], *, ssh_key: Path) -> dict[str, Any]:
     group = _make_group(plain["metadata"]["ssh_from"], region=region, name=name)
     _make_roles(plain["metadata"]["bucket"], region=region, name=name)
     made = deepcopy(plain)
-    for node_type in made["available_node_types"].values():
-        node_type["node_config"]["SecurityGroupIds"] = [group]
+    for kind, node_type in made["available_node_types"].items():
+        role = f"{name}-head" if kind == plain["head_node_type"] else f"{name}-worker"
+        node_type["node_config"] |= {
+            "KeyName": name,
+            "SecurityGroupIds": [group],
+            "IamInstanceProfile": {"Name": role},
+        }
     return made
 
 

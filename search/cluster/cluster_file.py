@@ -17,6 +17,10 @@ SSH = "-o BatchMode=yes -o ConnectTimeout=10 -o LogLevel=ERROR -o StrictHostKeyC
 NAME = "[A-Za-z0-9][A-Za-z0-9_-]*"
 USER = "[A-Za-z0-9_][A-Za-z0-9_.-]*"
 ADDRESS = "[A-Za-z0-9:][A-Za-z0-9:._-]*"
+PROVIDERS = {
+    "search.cluster.local_provider.LocalProvider": "local",
+    "search.cluster.aws_provider.AwsProvider": "aws",
+}
 NO_SSH = 255  # ssh's exit code when it could not connect
 
 
@@ -25,27 +29,35 @@ class Cluster:
     """What `stac` needs to know of a cluster's YAML.
 
     Args:
-        file: the YAML that Ray gets.
         name: `cluster_name`.
         provider: the provider section.
         ssh_user, ssh_key: who logs in, with which key file.
     """
 
-    file: Path
     name: str
     provider: dict[str, Any]
     ssh_user: str
-    ssh_key: str
+    ssh_key: Path
+
+    @staticmethod
+    def folder_of(name: str) -> Path:
+        """Where the launcher keeps what it made for a cluster."""
+        return Path.home() / ".stacnet" / name
 
     @property
     def folder(self) -> Path:
         """Where the launcher keeps what it made for this cluster."""
-        return Path.home() / ".stacnet" / self.name
+        return self.folder_of(self.name)
 
     @property
     def is_local(self) -> bool:
         """Whether the machines are one's own."""
-        return self.provider["type"] == "local"
+        return PROVIDERS[self.provider["module"]] == "local"
+
+    @property
+    def region(self) -> str:
+        """Where its machines are, on AWS."""
+        return self.provider["region"]
 
 
 def read_cluster(file: str | Path) -> Cluster:
@@ -55,28 +67,43 @@ def read_cluster(file: str | Path) -> Cluster:
         ClusterError: the file, the field, the rule.
     """
     try:
-        plain = yaml.safe_load(Path(file).read_text())
-        cluster = Cluster(
-            file=Path(file).absolute(),
-            name=plain["cluster_name"],
-            provider=plain["provider"],
-            ssh_user=plain["auth"]["ssh_user"],
-            ssh_key=str(Path(plain["auth"]["ssh_private_key"]).expanduser()),
-        )
-        _refuse_unchanged(file, json.dumps(plain))
-        if cluster.provider["type"] not in ("local", "aws"):
-            kind = cluster.provider["type"]
-            raise ClusterError(f"{file}: provider.type must be local or aws, got {kind}")
-        _refuse_odd_names(file, cluster)
+        return cluster_of(yaml.safe_load(Path(file).read_text()), file)
     except (OSError, yaml.YAMLError) as error:
         raise ClusterError(f"{file}: not a readable YAML file: {error}") from None
-    except (KeyError, TypeError) as error:
+
+
+def cluster_of(plain: dict[str, Any], file: str | Path) -> Cluster:
+    """What a cluster's YAML says.
+
+    Args:
+        plain: its fields.
+        file: where they are from, for errors.
+
+    Raises:
+        ClusterError: the file, the field, the rule.
+    """
+    try:
+        name, auth = plain["cluster_name"], plain["auth"]
+        key = auth.get("ssh_private_key") or Cluster.folder_of(str(name)) / "id_ed25519"
+        cluster = Cluster(
+            name=name,
+            provider=plain["provider"],
+            ssh_user=auth["ssh_user"],
+            ssh_key=Path(key).expanduser(),
+        )
+        _refuse_unchanged(file, json.dumps(plain))
+        module = cluster.provider.get("module")
+        if cluster.provider["type"] != "external" or module not in [*PROVIDERS]:
+            rule = f"provider must be of type external with a module of {[*PROVIDERS]}"
+            raise ClusterError(f"{file}: {rule}, got type {cluster.provider['type']}, {module}")
+        _refuse_odd_names(file, cluster)
+    except (KeyError, TypeError, AttributeError) as error:
         raise ClusterError(f"{file}: a cluster needs the field {error}") from None
     return cluster
 
 
 def _refuse_unchanged(file: str | Path, text: str) -> None:
-    words = [word for word in text.split('"') if "CHANGE" in word]
+    words = re.findall(r"CHANGE[\w./-]*", text)
     if words:
         raise ClusterError(f"{file}: every CHANGE must be changed, got {words[0]}")
 
@@ -129,5 +156,12 @@ def show(cluster: Cluster, address: str, script: str) -> int:
 
 
 def _command(cluster: Cluster, address: str, script: str) -> list[str]:
-    command = ["ssh", *SSH.split(), "-o", f"UserKnownHostsFile={os.devnull}", "-i", cluster.ssh_key]
+    command = [
+        "ssh",
+        *SSH.split(),
+        "-o",
+        f"UserKnownHostsFile={os.devnull}",
+        "-i",
+        str(cluster.ssh_key),
+    ]
     return [*command, f"{cluster.ssh_user}@{address}", "bash", "-c", shlex.quote(script)]

@@ -1,4 +1,4 @@
-"""Work on a cluster from its launcher: submit, list, follow and stop runs; ask the head."""
+"""Work on a cluster from its launcher: start, list, follow and stop runs; ask the head."""
 
 import json
 import shlex
@@ -17,7 +17,7 @@ def submit(file: str | Path, words: list[str]) -> int:
 
     Args:
         file: the cluster's YAML.
-        words: such as `["search", "demo", "--out", "s3://…", "--address", "auto"]`.
+        words: such as `["search", "demo", "--out", "s3://…"]`.
 
     Returns:
         Its exit code if it has ended at once, else 0.

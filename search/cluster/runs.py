@@ -80,7 +80,7 @@ class Run:
         return "lost" if self.exit is None else f"ended with exit code {self.exit}"
 
     def facts(self) -> dict[str, str | int | None]:
-        """What `stac cluster runs` shows."""
+        """What `stac cluster list` shows."""
         began = datetime.fromtimestamp((self.folder / "command").stat().st_mtime)
         return {
             "run": self.folder.name,

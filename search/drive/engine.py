@@ -1,5 +1,6 @@
 """Runs what a plan wants: one path for every command, on Ray or in this process."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -31,7 +32,7 @@ class Options:
     """How a run is carried out; nothing that a command gives changes results.
 
     Args:
-        address: Ray cluster to use; None starts Ray here.
+        address: Ray cluster to use; None for `$RAY_ADDRESS`, without which Ray starts here.
         budget_s: end this run, not the study, after so many seconds.
         progress: whether to show it on stderr.
         loggers: of `tensorboard`, `mlflow`, `wandb`.
@@ -53,6 +54,16 @@ class Options:
         if self.in_process and self.address is not None:
             raise StudyError(f"in_process must be without a cluster, got address={self.address!r}")
         check_names(self.loggers)
+
+    @property
+    def cluster(self) -> str | None:
+        """Address of the Ray cluster that is joined; None starts Ray here, or does without."""
+        return None if self.in_process else cluster_address(self.address)
+
+
+def cluster_address(given: str | None) -> str | None:
+    """The address that was given, or the one that Ray's own commands would take."""
+    return given or os.environ.get("RAY_ADDRESS") or None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,10 +149,10 @@ def _execute_on_ray(desk: Desk, options: Options, begin: Callable[[], None]) -> 
         desk.stop("trouble", error)
 
     if options.progress:
-        say(f"joining Ray at {options.address} ..." if options.address else "starting Ray here ...")
-    with ray_session(options.address, complain=complain):
+        say(f"joining Ray at {options.cluster} ..." if options.cluster else "starting Ray here ...")
+    with ray_session(options.cluster, complain=complain):
         begin()
-        look_at_nodes(desk.study, address=options.address)
+        look_at_nodes(desk.study, address=options.cluster)
         if options.progress:
             say(f"training {slots(desk.study.resources)} at a time")
         try:

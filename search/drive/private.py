@@ -1,5 +1,6 @@
 """Ray's private doors, each for what it has no public one for: an upgrade may close any of them."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -67,6 +68,37 @@ def autoscaler_report(client: Any) -> str:
 def launcher_notes(cluster: str) -> str:
     """The file in which `ray up` notes the machines of a local cluster."""
     return import_module("ray.autoscaler._private.local.config").get_state_path(cluster)
+
+
+def is_launching() -> bool:
+    """Whether Ray is about to start a cluster: `ray up`, and others with `--start`."""
+    frame = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_name == "create_or_update_cluster":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def launch_defaults(kind: str) -> dict[str, Any]:
+    """What Ray adds to a cluster's YAML for a provider of that type."""
+    return import_module("ray.autoscaler._private.providers")._get_default_config({"type": kind})
+
+
+def prepared_local(config: dict[str, Any]) -> dict[str, Any]:
+    """A cluster's YAML with the one node type that Ray's provider of listed machines has."""
+    prepare = import_module("ray.autoscaler._private.local.config").prepare_local
+    return prepare(config)[0]
+
+
+def local_provider() -> Any:
+    """The class of Ray's provider of listed machines."""
+    return import_module("ray.autoscaler._private.local.node_provider").LocalNodeProvider
+
+
+def aws_provider() -> Any:
+    """The class of Ray's provider of AWS; boto3 must be installed."""
+    return import_module("ray.autoscaler._private.aws.node_provider").AWSNodeProvider
 
 
 def _compiled() -> Any:

@@ -48,7 +48,7 @@ def search(
             another study, the storage fails.
     """
     store, additions = Store(out), hints.read(study)
-    study = admitted(store, study, address=options.address)
+    study = admitted(store, study, address=options.cluster)
     if reuse_from:
         check_source(Store(reuse_from), study)
     with Lease(store.storage) as lease:
@@ -68,7 +68,7 @@ def resume(out: str | Path, *, options: Options) -> Summary:
         StudyError: there is no study, another driver is at work, the storage fails.
     """
     store = Store(out)
-    study = ready(store, address=options.address)
+    study = ready(store, address=options.cluster)
     with Lease(store.storage) as lease:
         _note_test_images(store, study)
         return carry_out(store, lease, options)
@@ -82,7 +82,7 @@ def extend(out: str | Path, *, trials: int, promote: int = 0, options: Options) 
     """
     store = Store(out)
     with_more_trials(store, trials=trials, promote=promote)  # refuses before it takes the lease
-    preflight(store.study(), address=options.address)
+    preflight(store.study(), address=options.cluster)
     with Lease(store.storage) as lease:
         extras = with_more_trials(store, trials=trials, promote=promote)
         write_extras(store.storage, extras)
@@ -99,7 +99,7 @@ def finalists(out: str | Path, *, options: Options) -> Summary:
     now = status(store)
     if now.missing or now.running:
         raise StudyError(f"finalists need a finished search, got {now.missing} trainings missing")
-    preflight(store.study(), address=options.address)
+    preflight(store.study(), address=options.cluster)
     with Lease(store.storage) as lease:
         write_extras(store.storage, with_finalists(store))
         return carry_out(store, lease, options)

@@ -145,7 +145,7 @@ def commit_of(root: Path) -> str | None:
     A repository that happens to hold the environment into which the packages were installed does
     not track them, and says nothing about them.
     """
-    exported = root / "COMMIT"  # what `stac cluster up` mounts is no checkout
+    exported = root / "COMMIT"  # what `ray up` mounts is no checkout
     if exported.exists():
         return exported.read_text().strip()
     commands = (

@@ -1,4 +1,4 @@
-"""The commands that start, use and end a cluster, and their flags."""
+"""The commands that use a cluster, and their flags; `ray up` and `ray down` start and end it."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -7,14 +7,6 @@ from tyro.conf import Positional, arg
 
 ClusterFile = Annotated[Positional[str], arg(name="FILE", metavar="FILE")]
 RunName = Annotated[Positional[str | None], arg(name="RUN", metavar="RUN")]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Up:
-    """Start the cluster, or start it again with the code of this checkout."""
-
-    file: ClusterFile
-    """cluster.yaml (AWS) or cluster.local.yaml (your machines)"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,18 +24,18 @@ class Wait:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Submit:
+class Run:
     """Run a stac command on the head; one that trains a study goes on when you log out."""
 
     file: ClusterFile
     """the cluster's YAML"""
     command: Annotated[Positional[str], arg(name="COMMAND", metavar="COMMAND")]
-    """quoted, such as "search demo --out s3://bucket/study"; --address auto is added"""
+    """quoted, such as "search demo --out s3://bucket/study"; it joins the cluster's Ray"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Runs:
-    """What was submitted: name, state, begin and command of each run."""
+class List:
+    """The runs: name, state, begin and command of each run."""
 
     file: ClusterFile
     """the cluster's YAML"""
@@ -73,11 +65,3 @@ class Stop:
     """the cluster's YAML"""
     run: RunName = None
     """which; may be left out if one runs"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Down:
-    """End the cluster, and look whether anything is left."""
-
-    file: ClusterFile
-    """the cluster's YAML"""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Union
 import tyro
 from tyro.conf import Positional, arg, subcommand
 
-from stac.cli.cluster_commands import Down, Log, Runs, Stop, Submit, Up, Wait
+from stac.cli.cluster_commands import List, Log, Run, Stop, Wait
 from stac.cli.flags import DataFlags, Folder, NetworkFlags
 from stac.cli.study_commands import (
     Bench,
@@ -177,13 +177,11 @@ COMMANDS: dict[type, str] = {
 }
 DATA_COMMANDS: dict[type, str] = {Prepare: "network:prepare", Inspect: "network:inspect"}
 CLUSTER_COMMANDS: dict[type, str] = {
-    Up: "cluster:up",
     Wait: "cluster:wait",
-    Submit: "cluster:submit",
-    Runs: "cluster:runs",
+    Run: "cluster:run",
+    List: "cluster:every",
     Log: "cluster:log",
     Stop: "cluster:stop",
-    Down: "cluster:down",
 }
 HANDLERS = COMMANDS | DATA_COMMANDS | CLUSTER_COMMANDS
 
@@ -202,7 +200,9 @@ Command = _choice(
     ],
     Annotated[
         _choice(CLUSTER_COMMANDS),
-        subcommand("cluster", description="Start, use and end a cluster (docs/cluster.md)."),
+        subcommand(
+            "cluster", description="Use a cluster that `ray up` has started (docs/cluster.md)."
+        ),
     ],
 )
 

@@ -108,9 +108,10 @@ def export(command: c.Export) -> None:
 def examine(command: c.Doctor) -> int:
     """Print what the doctor found; 1 if anything is bad."""
     from search.cluster.doctor import doctor
+    from search.drive.engine import cluster_address
 
     study = load_study(command.study) if command.study else None
-    findings = doctor(study, command.out, command.address)
+    findings = doctor(study, command.out, cluster_address(command.address))
     for finding in findings:
         print(f"{'ok  ' if finding.ok else 'BAD '} {finding.about}: {finding.text}")
     return 0 if all(finding.ok for finding in findings) else 1

@@ -50,7 +50,7 @@ class RunOptions:
     """Where and how long a command trains."""
 
     address: str | None = None
-    """Ray cluster to use (auto, or host:port); by default Ray starts here"""
+    """Ray cluster to use (auto, or host:port); by default $RAY_ADDRESS, or Ray starts here"""
     budget_s: float | None = None
     """stop this run (not the study) after so many seconds"""
     loggers: UseAppendAction[tuple[Literal["tensorboard", "mlflow", "wandb"], ...]] = ()
@@ -157,4 +157,4 @@ class Doctor:
     out: str | None = None
     """folder that the study will be written to"""
     address: str | None = None
-    """Ray cluster to look at; by default this machine"""
+    """Ray cluster to look at; by default $RAY_ADDRESS, or this machine"""

@@ -6,56 +6,22 @@ from typing import Any
 
 import boto3
 import pytest
-import yaml
-from moto import mock_aws
+from amazon import REGION, as_a_user_edits_it
 from ray.autoscaler._private.aws.config import bootstrap_aws
 from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from search.cluster.cluster import aws, up
+from search.cluster import aws
+from search.cluster.aws_provider import AwsProvider
 from search.errors import ClusterError
-
-ROOT = Path(__file__).parents[2]
-REGION = "us-west-2"
-CHANGES = {
-    "CHANGE-my-bucket": "lab-bucket",
-    "CHANGE-203.0.113.7/32": "198.51.100.4/32",
-    "CHANGE-ami-0123456789abcdef0": "ami-12c6146b",
-}
-
-
-def as_a_user_edits_it() -> dict[str, Any]:
-    text = (ROOT / "cluster.yaml").read_text()
-    for old, new in CHANGES.items():
-        assert old in text
-        text = text.replace(old, new)
-    return yaml.safe_load(text)
-
-
-@pytest.fixture
-def amazon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """moto's AWS, without the waits for a real one."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # 3 s
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(aws, "IAM_SETTLES_S", 0)
-    from ray.autoscaler._private.aws import utils
-
-    with mock_aws():
-        utils.resource_cache.cache_clear()
-        utils.client_cache.cache_clear()
-        yield boto3.client("ec2", region_name=REGION)
 
 
 @pytest.fixture
 def resolved(amazon: Any, tmp_path: Path) -> dict[str, Any]:
     """The configuration that Ray launches from: our preparation, then Ray's own steps."""
-    ready = prepare_config(
-        aws.prepare(as_a_user_edits_it(), ssh_key=tmp_path / ".stacnet/stacnet/id_ed25519")
-    )
+    ready = AwsProvider.fillout_available_node_types_resources(prepare_config(as_a_user_edits_it()))
     validate_config(ready)
-    return bootstrap_aws(ready)
+    return bootstrap_aws(aws.prepare(ready, ssh_key=Path(ready["auth"]["ssh_private_key"])))
 
 
 def test_what_we_say_a_node_type_has_is_what_ec2_says_of_it(resolved, amazon):
@@ -164,26 +130,11 @@ def test_only_the_spot_type_is_bought_on_the_spot_market(resolved):
     assert market == {"head": "on-demand", "gpu_spot": "spot", "gpu_on_demand": "on-demand"}
 
 
-def test_a_plain_ray_up_is_refused_before_ray_opens_ssh_to_the_world(amazon, capsys):
-    ready = prepare_config(as_a_user_edits_it())
-    with pytest.raises(AssertionError, match=r"^$"):  # Ray says why on the terminal
-        bootstrap_aws(ready)
-    assert "Failed to detect a security group" in capsys.readouterr().err
-    groups = amazon.describe_security_groups()["SecurityGroups"]
-    assert {group["GroupName"] for group in groups} == {"default"}
-
-
 def test_what_aws_refuses_is_one_error_of_ours(amazon, tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody listens there
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(ClusterError, match="AWS must allow it, got: Could not connect"):
         aws.head_address(REGION, name="stacnet")
-
-
-def test_up_refuses_a_file_with_a_change_that_was_not_made(amazon, tmp_path):
-    with pytest.raises(ClusterError, match="every CHANGE must be changed, got CHANGE-"):
-        up(ROOT / "cluster.yaml", checkout=ROOT)
-    assert amazon.describe_key_pairs()["KeyPairs"] == []
 
 
 def test_workers_may_use_one_bucket_and_the_head_may_give_away_only_their_role(resolved):

@@ -14,7 +14,7 @@ from ray.autoscaler._private.util import format_info_string, hash_runtime_conf
 from ray.autoscaler.v2.schema import ClusterStatus, LaunchRequest
 from ray.autoscaler.v2.utils import ClusterStatusFormatter
 
-from search.cluster.cluster import up, wait
+from search.cluster.cluster import wait
 from search.cluster.cluster_file import read_cluster
 from search.cluster.on_head import launches
 from search.errors import ClusterError
@@ -43,14 +43,13 @@ def test_every_command_list_is_given_and_no_package_host_is_named(name):
 
 def test_a_file_that_is_no_cluster_is_refused_with_its_name(tmp_path):
     file = tmp_path / "x.yaml"
-    file.write_text("cluster_name: x\nprovider: {type: gcp}\nauth: {ssh_user: a}\n")
-    with pytest.raises(ClusterError, match=r"x\.yaml: a cluster needs the field 'ssh_private_key'"):
+    file.write_text("cluster_name: x\nprovider: {type: gcp}\nauth: {ssh_private_key: k}\n")
+    with pytest.raises(ClusterError, match=r"x\.yaml: a cluster needs the field 'ssh_user'"):
         read_cluster(file)
-    file.write_text(
-        "cluster_name: x\nprovider: {type: gcp}\nauth: {ssh_user: a, ssh_private_key: k}"
-    )
-    with pytest.raises(ClusterError, match=r"provider\.type must be local or aws, got gcp"):
-        read_cluster(file)
+    for provider in ("{type: gcp}", "{type: aws, region: a}", "{type: external, module: x.Y}"):
+        file.write_text(f"cluster_name: x\nprovider: {provider}\nauth: {{ssh_user: a}}")
+        with pytest.raises(ClusterError, match=r"provider must be of type external with a module"):
+            read_cluster(file)
 
 
 def test_only_the_head_is_asked_before_ray_stops_and_no_environment_travels():
@@ -88,7 +87,12 @@ def test_rays_autoscaler_does_not_read_the_environment_when_it_starts(name, tmp_
         ("head_ip: 192.168.77.11", "head_ip: -oX", r"provider\.head_ip must match .*, got '-oX'"),
         ("- 192.168.77.13", "- $(id)", r"provider\.worker_ips must match .*, got '\$\(id\)'"),
         ("- 192.168.77.13", "- 7", r"provider\.worker_ips must match .*, got 7"),
-        ("type: local", "type: [local]", r"provider\.type must be local or aws, got \['local'\]"),
+        (
+            "type: external",
+            "type: [local]",
+            r"provider must be of type external .* type \['local'\]",
+        ),
+        ("module: search", "module: [a] #", r"provider must be of type external .*, \['a'\]"),
     ],
 )
 def test_a_name_that_could_be_a_path_or_an_option_is_refused_before_anything_is_made(
@@ -100,7 +104,7 @@ def test_a_name_that_could_be_a_path_or_an_option_is_refused_before_anything_is_
     file = tmp_path / "x.yaml"
     file.write_text(text.replace(old, new))
     with pytest.raises(ClusterError, match=rf"x\.yaml: {said}"):
-        up(file, checkout=ROOT)
+        read_cluster(file)
     assert not (tmp_path / "home").exists()
 
 

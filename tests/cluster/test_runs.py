@@ -13,8 +13,6 @@ import pytest
 from search.cluster import on_head, runs
 from search.cluster.runs import Run
 from search.errors import ClusterError
-from stac.cli.cluster import on_cluster
-from stac.cli.commands import parse
 
 # They are meant to outlive whoever starts them.
 pytestmark = pytest.mark.filterwarnings("ignore:subprocess [0-9]+ is still:ResourceWarning")
@@ -180,22 +178,3 @@ def test_a_head_with_a_run_is_busy_and_one_with_none_and_without_ray_is_not(
     monkeypatch.setattr(sys, "argv", ["on_head", "runs"])
     assert on_head.main() == 0
     assert [fact["state"] for fact in json.loads(capsys.readouterr().out)] == ["running"]
-
-
-@pytest.mark.parametrize(
-    ("words", "added"),
-    [
-        ("search digits --out x", ["--address", "auto"]),
-        ("resume x", ["--address", "auto"]),
-        ("doctor", ["--address", "auto"]),
-        ("resume x --address 1.2.3.4:6379", []),
-        ("status x", []),
-        ("compact x", []),
-        ("data inspect x", []),
-    ],
-)
-def test_only_a_command_that_asks_for_an_address_gets_the_clusters(
-    words: str, added: list[str]
-) -> None:
-    given = words.split()
-    assert on_cluster(given, parse(given)) == [*given, *added]

@@ -31,7 +31,12 @@ PRIVATE = re.compile(r"\b(?:ray|optuna|torch|tyro|pyarrow)\b[\w.]*\._\w+|\._get_
         ("_private.ray_constants", "DEBUG_AUTOSCALING_ERROR", "stac cluster wait: why not"),
         ("_private.services", "canonicalize_bootstrap_address_or_die", "stac cluster on the head"),
         ("autoscaler._private.commands", "debug_status", "stac cluster wait: why not"),
-        ("autoscaler._private.local.config", "get_state_path", "stac cluster up of local machines"),
+        ("autoscaler._private.local.config", "get_state_path", "ray up of a replaced local head"),
+        ("autoscaler._private.local.config", "prepare_local", "cluster.local.yaml"),
+        ("autoscaler._private.local.node_provider", "LocalNodeProvider", "cluster.local.yaml"),
+        ("autoscaler._private.aws.node_provider", "AWSNodeProvider", "cluster.yaml"),
+        ("autoscaler._private.providers", "_get_default_config", "cluster.yaml, both"),
+        ("autoscaler._private.commands", "create_or_update_cluster", "ray up is told from others"),
     ],
 )
 def test_ray_still_has_the_private_name(module: str, name: str, breaks: str) -> None:

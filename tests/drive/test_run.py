@@ -88,3 +88,26 @@ def test_both_executors_leave_the_same_rows(tmp_path: Path) -> None:
         bits = np.unpackbits(np.frombuffer(row["test_correct"], np.uint8))
         assert bits[:num].mean() == row["test_acc_last"] > 0
         assert not bits[num:].any()
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "in_process", "joined"),
+    [
+        (None, None, False, None),
+        (None, "auto", False, "auto"),
+        ("host:6379", "auto", False, "host:6379"),
+        (None, "", False, None),
+        (None, "auto", True, None),
+    ],
+)
+def test_on_the_machines_of_a_cluster_a_search_joins_it(
+    given: str | None,
+    environment: str | None,
+    in_process: bool,
+    joined: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if environment is not None:
+        monkeypatch.setenv("RAY_ADDRESS", environment)
+    assert Options(address=given, in_process=in_process).cluster == joined

@@ -37,13 +37,11 @@ cost: --depth --width --stem --input-size --in-channels --classes --stage-kernel
     --placement --latency --json
 data prepare: SOURCE --name --size --task
 data inspect: NAME --sheet --json
-cluster up: FILE
 cluster wait: FILE --gpus --cpus --timeout-s
-cluster submit: FILE COMMAND
-cluster runs: FILE --json
+cluster run: FILE COMMAND
+cluster list: FILE --json
 cluster log: FILE RUN --lines --follow
 cluster stop: FILE RUN
-cluster down: FILE
 """
 
 

@@ -1,0 +1,118 @@
+"""What `ray up` and `ray down` leave to the user, done by the provider that a YAML names.
+
+`ray up` distributes no token, mounts whatever lies about in a checkout, stops Ray under a running
+search whenever it is called again, opens ssh to the whole internet on AWS, and leaves Ray running
+on the workers of a `local` cluster after `ray down`. Ray's `external` provider is the place to mend
+that: these are the steps that `LocalProvider` and `AwsProvider` share.
+"""
+
+import atexit
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from search.cluster.cluster import at_work
+from search.cluster.cluster_file import Cluster, cluster_of
+from search.cluster.snapshot import export, make_token
+from search.drive import private
+from search.errors import ClusterError
+
+CHECKOUT = Path(__file__).parents[2]  # whose environment this `ray` is of
+OLD_CACHE = "Ray must read the YAML, not a cache of an earlier command: call it again"
+Config = dict[str, Any]
+_seen: dict[str, Cluster] = {}  # of which Ray has read the YAML in this process
+_made: set[str] = set()  # those that are ready to start
+
+
+@contextmanager
+def in_one_line() -> Iterator[None]:
+    """An error of ours ends `ray` with a line and exit code 1; Ray would swallow some errors."""
+    try:
+        yield
+    except ClusterError as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+def described(config: Config, kind: str) -> Config:
+    """The configuration with what is mounted, and with what Ray adds for this kind of provider."""
+    folder = Cluster.folder_of(config["cluster_name"])
+    made = {
+        "~/stacnet": str(folder / "tree"),
+        "~/.ray/auth_token": str(folder / "auth_token"),
+    }
+    mounts = made | (config.get("file_mounts") or {})
+    return private.launch_defaults(kind) | config | {"file_mounts": mounts}
+
+
+def begin(config: Config) -> Cluster | None:
+    """Read what Ray has read; before the cluster starts, make what it needs. None if it does not.
+
+    Makes below `~/.stacnet/<cluster>/`: `tree`, a clean export of the checkout (tracked files as
+    they are now), and `auth_token`.
+
+    Raises:
+        ClusterError: a search is running on it; a field is wrong; not a git checkout.
+    """
+    cluster = cluster_of(config, config["cluster_name"])
+    _seen[cluster.name] = cluster
+    atexit.register(forget_cache, config["provider"])
+    if not private.is_launching():
+        return None
+    running = at_work(cluster)
+    if running:
+        raise ClusterError(
+            f"{cluster.name}: a cluster must not be restarted under a running search, got "
+            f"{running}; wait for it, or `stac cluster stop` it and resume later"
+        )
+    cluster.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    export(CHECKOUT, to=cluster.folder / "tree")
+    make_token(cluster.folder / "auth_token")
+    if cluster.is_local and running is None:  # Ray would believe its notes, not a new machine
+        Path(private.launcher_notes(cluster.name)).unlink(missing_ok=True)
+    _made.add(cluster.name)
+    return cluster
+
+
+def forget_cache(provider: Config) -> None:
+    """Let the next command read the YAML: from Ray's cache, nothing of the above would be done.
+
+    Ray notes in the provider's section where it has written the cache; it does so after `begin`,
+    and may write it again, so this is called by the provider and at the end of the process.
+    """
+    cache = provider.get("_config_cache_path")
+    if cache:
+        Path(cache).unlink(missing_ok=True)
+
+
+def for_head(config: Config, kind: str) -> Config:
+    """What the head's autoscaler reads: Ray's own provider, since ours is not needed there.
+
+    Raises:
+        ClusterError: Ray started the cluster from a configuration that was not made ready.
+    """
+    if config["cluster_name"] not in _made:
+        raise ClusterError(f"{config['cluster_name']}: {OLD_CACHE}")
+    provider = {key: value for key, value in config["provider"].items() if key != "module"}
+    return config | {"provider": provider | {"type": kind}}
+
+
+def end(name: str, look: Callable[[Cluster], tuple[list[str], list[str]]]) -> None:
+    """The last words of `ray down`.
+
+    Args:
+        name: of the cluster.
+        look: what is left of it, and what could not be looked at.
+
+    Raises:
+        ClusterError: something is left.
+    """
+    if name not in _seen:
+        raise ClusterError(f"{name}: {OLD_CACHE}")
+    left, unknown = look(_seen[name])
+    for line in unknown:
+        print(f"not seen: {line}", file=sys.stderr)
+    if left:
+        raise ClusterError(f"{name}: nothing must be left after down, got {left}")
+    print("down; nothing is left" + (" where it could be seen" if unknown else ""))
