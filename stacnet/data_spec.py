@@ -94,7 +94,9 @@ class ShiftedLayouts:
         noise: standard deviation of the white noise (patches have amplitude about 1).
         flip: probability that a cell shows the other sign.
         dots: a second codeword on an 8x8 grid of bright and dark pixels: `none`, `hidden` (under
-            either sign equally often) or `shortcut` (right in training only).
+            either sign equally often), `shortcut` (right in training only) or `second` (anchors
+            and layouts of their own, four pixels apart, under shifts of their own; the class is
+            the pair).
         train, val, test: number of images per split; multiples of 2 * classes * grid**2 show each
             shift equally often.
         seed: of everything; an image depends on (seed, split, index) alone.
@@ -107,7 +109,7 @@ class ShiftedLayouts:
     gap: Whole = 4
     noise: NotNegative = 0.1
     flip: Share = 0.0
-    dots: Literal["none", "hidden", "shortcut"] = "none"
+    dots: Literal["none", "hidden", "shortcut", "second"] = "none"
     train: Count = 1000
     val: Count = 1000
     test: Count = 1000
@@ -127,6 +129,11 @@ class ShiftedLayouts:
             raise ValueError(
                 f"size must be a multiple of the grid with cells wider than two gaps, got "
                 f"size={self.size} grid={self.grid} gap={self.gap}"
+            )
+        if self.dots == "second" and self.size % (4 * DOT_GRID):
+            raise ValueError(
+                f"size with a second layout of dots must be a multiple of {4 * DOT_GRID}, got "
+                f"size={self.size}"
             )
         if self.dots != "none" and (self.size % DOT_GRID or self.size < 4 * DOT_GRID):
             raise ValueError(

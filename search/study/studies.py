@@ -30,9 +30,11 @@ TRAINING_CORE_S = {
     "sawtooth": 11.0,
     "shifted-layouts": 11.0,
     "shortcut": 11.0,
+    "two-scales": 45.0,
 }
 
 SCALES: tuple[Scale, ...] = ("off", 1, 2, 4, 8, "native")
+FEW_SCALES: tuple[Scale, ...] = ("off", 2, 16)
 GLYPH_SCALES: tuple[Scale, ...] = ("off", 1, 2, 3, 4, "native")  # of 8x8 cells
 
 
@@ -103,6 +105,18 @@ def shortcut() -> Study:
     return _planted("shortcut", data)
 
 
+def two_scales() -> Study:
+    """A coarse and a fine layout: gates at 2 see one half of the class, at 16 the other."""
+    data = ShiftedLayouts(pattern="grating", layouts=2, size=64, gap=13, dots="second")
+    data = replace(data, train=1024, val=1024, test=1024)
+    both = shifted_layouts()
+    base = replace(both.space.base, input_size=64, classes=16)
+    scales = (FEW_SCALES, FEW_SCALES, ("off",))
+    space = replace(both.space, base=base, kinds=("stac",), scales=scales)
+    protocol = replace(both.protocol, data=data, epochs=16)
+    return replace(both, name="two-scales", space=space, protocol=protocol)
+
+
 def glyph_letters() -> Study:
     """Which letter is it? Real typefaces; those of validation and test are unseen families."""
     return _glyphs("glyph-letters", classes=26, val_fraction=0.3, epochs=8)
@@ -169,6 +183,7 @@ def named_studies() -> dict[str, Callable[[], Study]]:
         "sawtooth": sawtooth,
         "shifted-layouts": shifted_layouts,
         "shortcut": shortcut,
+        "two-scales": two_scales,
     } | paper_studies()
 
 

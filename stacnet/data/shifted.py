@@ -17,7 +17,9 @@ A sawtooth has, for both signs, equal means of every zero-mean filter behind a R
 are not learned hardly see its sign. Dots on an 8 x 8 grid carry a second codeword of the class,
 some of them flipped: `hidden` dots under either sign equally often, useless for every sum over
 places, but near to each other for a neighbour search on pixels or random features; `shortcut` dots
-tell the class in training, and another one in validation and test.
+tell the class in training, and another one in validation and test. Dots that are a `second` layout
+make a class a pair, of which a gate at one scale sees one half: coarser ones no dots, finer ones no
+cells as a whole.
 
 Shapes: N images, C classes, g cells per side, S pixels per side, G dots per side.
 """
@@ -33,13 +35,19 @@ from stacnet.data_spec import DOT_GRID, ShiftedLayouts
 
 DOT_FLIP = 0.1  # probability that a dot shows the other sign
 DOT_LEVELS = LEVELS_PER_UNIT  # brightness of a dot against its surroundings
+SHIFT_STEP = 5  # from one shift of the dots, in twos, to the next: visits all 16
 NUM_DRAWS = 6  # of each cell: flip, phase, period, and contrast of each colour
 CHUNK = 512  # images rendered at a time
 
 
 def num_classes(spec: ShiftedLayouts) -> int:
-    """Anchors and layouts."""
-    return NUM_ANCHORS + spec.layouts
+    """Anchors and layouts; of dots that are a second layout, the pairs."""
+    return (NUM_ANCHORS + spec.layouts) ** (2 if spec.dots == "second" else 1)
+
+
+def dot_grid(spec: ShiftedLayouts) -> int:
+    """Dots per side; those of a second layout are four pixels apart."""
+    return spec.size // 4 if spec.dots == "second" else DOT_GRID
 
 
 def blind_ceiling(spec: ShiftedLayouts) -> float:
@@ -47,13 +55,19 @@ def blind_ceiling(spec: ShiftedLayouts) -> float:
 
     Exact, flips included. Two anchors and six layouts without flips give 0.375.
     """
-    cells, flip = spec.grid**2, spec.flip
+    ceiling = _ceiling(spec, cells=spec.grid**2, flip=spec.flip)
+    return ceiling * (
+        _ceiling(spec, cells=dot_grid(spec) ** 2, flip=0.0) if spec.dots == "second" else 1
+    )
+
+
+def _ceiling(spec: ShiftedLayouts, *, cells: int, flip: float) -> float:
     shares_KC = [_binomial(cells, share=1 - flip), _binomial(cells, share=flip)]
     if spec.layouts:  # one of them is guessed
         half = cells // 2
         both = np.convolve(_binomial(half, share=1 - flip), _binomial(half, share=flip))
         shares_KC.append(both)
-    return float(np.max(shares_KC, axis=0).sum() / num_classes(spec))
+    return float(np.max(shares_KC, axis=0).sum() / (NUM_ANCHORS + spec.layouts))
 
 
 def _binomial(num: int, *, share: float) -> np.ndarray:
@@ -82,14 +96,22 @@ def _shifts(word: np.ndarray) -> list[bytes]:
 def codewords(spec: ShiftedLayouts) -> tuple[np.ndarray, np.ndarray]:
     """Signs of the cells (C, g, g), anchors first and unshifted, and of the dots (C, G, G); int8.
 
-    The dots' aligned 2x2 blocks sum to zero: coarser pooling does not see them.
+    The dots' aligned 2x2 blocks sum to zero, but for anchors: coarser pooling does not see them.
     """
-    one = np.ones((1, spec.grid, spec.grid), np.int8)
-    cells = np.concatenate([one, -one, orbits(spec.grid)[: spec.layouts]])
+    cells = _anchors_and_layouts(spec.grid, spec.layouts)
+    if spec.dots == "second":
+        second = _anchors_and_layouts(DOT_GRID, spec.layouts)
+        second = np.tile(second, (1, dot_grid(spec) // DOT_GRID, dot_grid(spec) // DOT_GRID))
+        return cells.repeat(len(second), axis=0), np.tile(second, (len(cells), 1, 1))
     rng = np.random.default_rng([spec.seed, spec.grid])
     half = DOT_GRID // 2
     blocks = BALANCED_BLOCKS[rng.integers(len(BALANCED_BLOCKS), size=(len(cells), half, half))]
     return cells, blocks.transpose(0, 1, 3, 2, 4).reshape(len(cells), DOT_GRID, DOT_GRID)
+
+
+def _anchors_and_layouts(grid: int, layouts: int) -> np.ndarray:
+    one = np.ones((1, grid, grid), np.int8)
+    return np.concatenate([one, -one, orbits(grid)[:layouts]])
 
 
 def generate(
@@ -109,7 +131,7 @@ def generate(
 
 def _render(spec: ShiftedLayouts, *, split: Split, start: int, labels_N: np.ndarray) -> np.ndarray:
     num, size, grid = len(labels_N), spec.size, spec.grid
-    lengths = (size**2, NUM_DRAWS * grid**2, DOT_GRID**2, 1)
+    lengths = (size**2, NUM_DRAWS * grid**2, dot_grid(spec) ** 2, 1)
     u_ND = uniform(spec.seed, split, start=start, num=num, length=sum(lengths))
     pixels, cells, dots, other = np.split(u_ND, np.cumsum(lengths)[:-1], axis=1)
     noise_NSS = (pixels.reshape(num, size, size) - 0.5) * np.sqrt(12) * spec.noise
@@ -118,15 +140,31 @@ def _render(spec: ShiftedLayouts, *, split: Split, start: int, labels_N: np.ndar
     patch_N3SS = _patches(spec, sign_Ngg, cells.reshape(num, NUM_DRAWS, grid, grid))
     grey_N3SS = 127.5 + LEVELS_PER_UNIT * (patch_N3SS + noise_NSS[:, None])
     if spec.dots != "none":
-        if spec.dots == "shortcut" and split != "train":
-            labels_N = (other[:, 0] * num_classes(spec)).astype(int)  # of any class
-        flip_ND = np.where(dots < DOT_FLIP, -1, 1)
-        if spec.dots == "hidden":
-            flip_ND *= np.where(turn_N // grid**2 % 2, -1, 1)[:, None]
-        dots_NGG = codewords(spec)[1][labels_N] * flip_ND.reshape(num, DOT_GRID, DOT_GRID)
-        step = size // DOT_GRID
-        grey_N3SS[:, :, step // 2 :: step, step // 2 :: step] += DOT_LEVELS * dots_NGG[:, None]
+        others_N = (other[:, 0] * num_classes(spec)).astype(int)  # of any class
+        told_N = others_N if spec.dots == "shortcut" and split != "train" else labels_N
+        sign_NGG = _dots(spec, codewords(spec)[1][told_N], dots, turn_N)
+        step = size // dot_grid(spec)
+        first = 1 if spec.dots == "second" else step // 2  # 1: where strides see it, too
+        grey_N3SS[:, :, first::step, first::step] += DOT_LEVELS * sign_NGG[:, None]
     return np.clip(np.rint(grey_N3SS), 0, 255).astype(np.uint8)
+
+
+def _dots(
+    spec: ShiftedLayouts, word_NGG: np.ndarray, u_ND: np.ndarray, turn_N: np.ndarray
+) -> np.ndarray:
+    """What an image shows of its class's second codeword: (N, G, G).
+
+    Of four shifts in a row, those along the alternating axis cancel at each dot.
+    """
+    half = DOT_GRID // 2
+    if spec.dots == "second":
+        number_N, parity_N = np.divmod(turn_N // spec.grid**2, 4)
+        down_N, right_N = np.divmod(number_N * SHIFT_STEP % half**2, half)
+        return _shifted(word_NGG, 2 * down_N + parity_N // 2, 2 * right_N + parity_N % 2)
+    flip_ND = np.where(u_ND < DOT_FLIP, -1, 1)
+    if spec.dots == "hidden":
+        flip_ND *= np.where(turn_N // spec.grid**2 % 2, -1, 1)[:, None]
+    return word_NGG * flip_ND.reshape(word_NGG.shape)
 
 
 def _shifted(word_Ngg: np.ndarray, down_N: np.ndarray, right_N: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ specs = st.builds(
     layouts=st.integers(0, 3),
     gap=st.just(1),
     flip=st.floats(0, 1),
-    dots=st.sampled_from(["none", "hidden", "shortcut"]),
+    dots=st.sampled_from(["none", "hidden", "shortcut", "second"]),
     seed=st.integers(0, 1000),
 )
 
@@ -91,6 +91,25 @@ def test_a_filter_that_is_not_learned_hardly_sees_the_direction_of_a_sawtooth() 
 
     assert contrast(np.maximum(steps, 0)) < 0.05
     assert contrast(np.maximum(steps - 40, 0)) > 0.5  # a bias, as training finds one
+
+
+def test_a_second_layout_has_shifts_of_its_own_and_no_dot_alone_tells_of_it() -> None:
+    spec = ShiftedLayouts(pattern="grating", layouts=2, gap=13, size=64, noise=0.0, dots="second")
+    images, labels = generate(spec, split="train", stop=1024)
+    assert sorted(set(labels)) == list(range(16))
+    assert blind_ceiling(spec) == pytest.approx(0.75**2)
+    shown = np.sign(images[:, 0, 1::4, 1::4].astype(int) - 127)  # in the gaps: no grating there
+    gap = [place for place in range(16) if (4 * place + 1) % 32 < 13 or (4 * place + 1) % 32 >= 19]
+    cells, dots = codewords(spec)
+    for label in range(16):
+        of_class = shown[labels == label]
+        if label % 4 < 2:
+            assert (of_class[:, gap][:, :, gap] == dots[label][gap][:, gap]).all()
+        else:
+            assert not of_class[:, gap][:, :, gap].mean(0).any()
+        assert (cells[label] == cells[4 * (label // 4)]).all()
+    aligned = dots.reshape(16, 8, 2, 8, 2).sum((2, 4))
+    assert not aligned[np.arange(16) % 4 >= 2].any()
 
 
 @pytest.mark.parametrize("dots", ["hidden", "shortcut"])
@@ -174,6 +193,7 @@ def test_the_studies_data_keep_the_law(spec: ShiftedLayouts, kind: str) -> None:
         ({"size": 33}, "multiple of the grid with cells wider than two gaps, got size=33"),
         ({"gap": 8}, "cells wider than two gaps"),
         ({"size": 24, "dots": "hidden"}, "size with dots must be a multiple of 8 from 32"),
+        ({"size": 48, "dots": "second"}, "second layout of dots must be a multiple of 32"),
         ({"flip": 1.5}, "flip"),
     ],
 )
