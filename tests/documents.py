@@ -31,6 +31,8 @@ ELSEWHERE = {
     "README.md": {
         "make demo": "takes minutes; test_demo runs a smaller one",
         "make test": "is this suite",
+        "ray ": "test_cluster runs Ray's commands on hosts of its own",
+        "stac cluster": "test_cluster runs them on hosts of its own",
         ". .venv/bin/activate": "the suite's environment is the active one",
         "stac classrepsim --network": "FILE and FOLDER are the reader's; see test_cli_anynet",
     },
