@@ -119,7 +119,7 @@ def start(words: list[str], *, stac: list[str]) -> Run:
     """Start `stac WORDS` so that it outlives whoever asked.
 
     Args:
-        words: such as `["search", "demo", "--out", "s3://…", "--address", "auto"]`.
+        words: such as `["search", "demo", "--out", "s3://…"]`.
         stac: the program.
     """
     folder = _new_folder()
