@@ -105,7 +105,7 @@ def _draw_panel(axes: Axes, facts: MapFacts, panel: Panel) -> None:
             f"{cell.value + 0.0:.2f}".replace("-0.00", "0.00").replace("-", "\N{MINUS SIGN}"),
             ha="center",
             va="center",
-            fontsize=7.5,
+            fontsize=min(7.5, 37.5 / len(facts.scales)),  # "−0.13" fits its cell
             color="black" if cell.value > 0.55 else "white",
         )
     axes.set_title(panel.title)

@@ -59,9 +59,14 @@ def prepare(plain: dict[str, Any], *, ssh_key: Path) -> dict[str, Any]:
         ClusterError: AWS refuses, or cannot be asked.
     """
     name, region = plain["cluster_name"], plain["provider"]["region"]
+    asked = plain.get("metadata") or {}
+    for field in ("bucket", "ssh_from"):
+        if not isinstance(asked.get(field), str):
+            raise ClusterError(f"metadata.{field} must be given, got {asked.get(field)}")
+    address = _network(asked["ssh_from"])
     _make_key(ssh_key, region=region, name=name)
-    group = _make_group(plain["metadata"]["ssh_from"], region=region, name=name)
-    _make_roles(plain["metadata"]["bucket"], region=region, name=name)
+    group = _make_group(address, region=region, name=name)
+    _make_roles(asked["bucket"], region=region, name=name)
     made = deepcopy(plain)
     for kind, node_type in made["available_node_types"].items():
         role = f"{name}-head" if kind == plain["head_node_type"] else f"{name}-worker"
@@ -140,7 +145,14 @@ def _make_key(file: Path, *, region: str, name: str) -> None:
     ec2.import_key_pair(KeyName=name, PublicKeyMaterial=public.read_bytes())
 
 
-def _make_group(ssh_from: str, *, region: str, name: str) -> str:
+def _network(ssh_from: str) -> str:
+    try:
+        return str(ip_network(ssh_from, strict=False))
+    except ValueError as error:
+        raise ClusterError(f"metadata.ssh_from must be an address, got {error}") from None
+
+
+def _make_group(address: str, *, region: str, name: str) -> str:
     """A security group in the default VPC: ssh from one address, everything between its members."""
     ec2 = _client("ec2", region)
     vpcs = ec2.describe_vpcs(Filters=_named("is-default", "true"))["Vpcs"]
@@ -153,16 +165,12 @@ def _make_group(ssh_from: str, *, region: str, name: str) -> str:
         about = f"stacnet cluster {name}"
         vpc = vpcs[0]["VpcId"]
         group = ec2.create_security_group(GroupName=name, Description=about, VpcId=vpc)["GroupId"]
-    _set_rules(ec2, group, ssh_from=ssh_from)
+    _set_rules(ec2, group, address=address)
     return group
 
 
-def _set_rules(ec2: Any, group: str, *, ssh_from: str) -> None:
+def _set_rules(ec2: Any, group: str, *, address: str) -> None:
     """First what is wanted, then without the rest: Ray opens a group that has no rules."""
-    try:
-        address = str(ip_network(ssh_from, strict=False))
-    except ValueError as error:
-        raise ClusterError(f"metadata.ssh_from must be an address, got {error}") from None
     ssh = {"FromPort": 22, "ToPort": 22, "IpProtocol": "tcp", "IpRanges": [{"CidrIp": address}]}
     inside = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}
     wanted = {("tcp", 22, 22, address): ssh, ("-1", -1, -1, group): inside}

@@ -5,23 +5,23 @@ from search.cluster.cluster_file import Cluster
 from search.cluster.launch import Config
 from search.drive import private
 
+RAYS_OWN = private.aws_provider()
 
-class AwsProvider(private.aws_provider()):
+
+class AwsProvider(launch.Guarded, RAYS_OWN):
     """Ray's own, with what `search.cluster.launch` does before up and after down."""
 
-    def __init__(self, provider_config: Config, cluster_name: str) -> None:
-        launch.forget_cache(provider_config)
-        super().__init__(provider_config, cluster_name)
+    kind = "aws"
 
     @classmethod
     def fillout_available_node_types_resources(cls, cluster_config: Config) -> Config:
         """The types of machines as the YAML has them."""
         folder = Cluster.folder_of(cluster_config["cluster_name"])
         auth = {"ssh_private_key": str(folder / "id_ed25519")} | cluster_config["auth"]
-        return launch.described(cluster_config | {"auth": auth}, "aws")
+        return cls.described(cluster_config | {"auth": auth})
 
-    @classmethod
-    def bootstrap_config(cls, cluster_config: Config) -> Config:
+    @staticmethod
+    def bootstrap_config(cluster_config: Config) -> Config:
         """The configuration; before the cluster starts, what it needs is made, in AWS too.
 
         Raises:
@@ -32,18 +32,9 @@ class AwsProvider(private.aws_provider()):
             if cluster is None:
                 return cluster_config
             made = aws.prepare(cluster_config, ssh_key=cluster.ssh_key)
-        return super().bootstrap_config(made)
+        return RAYS_OWN.bootstrap_config(made)
 
-    def prepare_for_head_node(self, cluster_config: Config) -> Config:
-        """What the head's autoscaler reads."""
-        with launch.in_one_line():
-            return launch.for_head(cluster_config, "aws")
-
-    def cleanup_cluster_resources(self) -> None:
-        """Remove key, group and roles, and look whether an instance or a volume is left.
-
-        Raises:
-            SystemExit: one is.
-        """
-        with launch.in_one_line():
-            launch.end(self.cluster_name, lambda one: (aws.remove(one.region, name=one.name), []))
+    @staticmethod
+    def left(cluster: Cluster) -> tuple[list[str], list[str]]:
+        """Remove key, group and roles; instances and volumes that are there still."""
+        return aws.remove(cluster.region, name=cluster.name), []

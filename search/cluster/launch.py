@@ -8,10 +8,10 @@ that: these are the steps that `LocalProvider` and `AwsProvider` share.
 
 import atexit
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from search.cluster.cluster import at_work
 from search.cluster.cluster_file import Cluster, cluster_of
@@ -33,17 +33,6 @@ def in_one_line() -> Iterator[None]:
         yield
     except ClusterError as error:
         raise SystemExit(f"error: {error}") from None
-
-
-def described(config: Config, kind: str) -> Config:
-    """The configuration with what is mounted, and with what Ray adds for this kind of provider."""
-    folder = Cluster.folder_of(config["cluster_name"])
-    made = {
-        "~/stacnet": str(folder / "tree"),
-        "~/.ray/auth_token": str(folder / "auth_token"),
-    }
-    mounts = made | (config.get("file_mounts") or {})
-    return private.launch_defaults(kind) | config | {"file_mounts": mounts}
 
 
 def begin(config: Config) -> Cluster | None:
@@ -86,33 +75,62 @@ def forget_cache(provider: Config) -> None:
         Path(cache).unlink(missing_ok=True)
 
 
-def for_head(config: Config, kind: str) -> Config:
-    """What the head's autoscaler reads: Ray's own provider, since ours is not needed there.
-
-    Raises:
-        ClusterError: Ray started the cluster from a configuration that was not made ready.
-    """
-    if config["cluster_name"] not in _made:
-        raise ClusterError(f"{config['cluster_name']}: {OLD_CACHE}")
-    provider = {key: value for key, value in config["provider"].items() if key != "module"}
-    return config | {"provider": provider | {"type": kind}}
-
-
-def end(name: str, look: Callable[[Cluster], tuple[list[str], list[str]]]) -> None:
-    """The last words of `ray down`.
+class Guarded:
+    """What our providers have before Ray's own in their line of classes.
 
     Args:
-        name: of the cluster.
-        look: what is left of it, and what could not be looked at.
-
-    Raises:
-        ClusterError: something is left.
+        provider_config: the YAML's section, which Ray also notes its cache in.
+        cluster_name: of the YAML, or of the command line.
     """
-    if name not in _seen:
-        raise ClusterError(f"{name}: {OLD_CACHE}")
-    left, unknown = look(_seen[name])
-    for line in unknown:
-        print(f"not seen: {line}", file=sys.stderr)
-    if left:
-        raise ClusterError(f"{name}: nothing must be left after down, got {left}")
-    print("down; nothing is left" + (" where it could be seen" if unknown else ""))
+
+    kind: ClassVar[str]  # Ray's name of its own provider, which the head uses
+
+    def __init__(self, provider_config: Config, cluster_name: str) -> None:
+        forget_cache(provider_config)
+        self.cluster_name = cluster_name
+        super().__init__(provider_config, cluster_name)  # pyright: ignore[reportCallIssue]
+
+    @classmethod
+    def described(cls, config: Config) -> Config:
+        """The YAML with what is mounted, and with what Ray adds for its own provider."""
+        folder = Cluster.folder_of(config["cluster_name"])
+        made = {
+            "~/stacnet": str(folder / "tree"),
+            "~/.ray/auth_token": str(folder / "auth_token"),
+        }
+        mounts = made | (config.get("file_mounts") or {})
+        return private.launch_defaults(cls.kind) | config | {"file_mounts": mounts}
+
+    def prepare_for_head_node(self, cluster_config: Config) -> Config:
+        """What the head's autoscaler reads: Ray's own provider, since ours is not needed there.
+
+        Raises:
+            SystemExit: Ray started the cluster from a configuration that was not made ready.
+        """
+        with in_one_line():
+            if self.cluster_name not in _made:
+                raise ClusterError(f"{self.cluster_name}: {OLD_CACHE}")
+        kept = {key: value for key, value in cluster_config["provider"].items() if key != "module"}
+        return cluster_config | {"provider": kept | {"type": self.kind}}
+
+    def cleanup_cluster_resources(self) -> None:
+        """The last words of `ray down`.
+
+        Raises:
+            SystemExit: something is left.
+        """
+        with in_one_line():
+            name = self.cluster_name
+            if name not in _seen:
+                raise ClusterError(f"{name}: {OLD_CACHE}")
+            left, unknown = self.left(_seen[name])
+            for line in unknown:
+                print(f"not seen: {line}", file=sys.stderr)
+            if left:
+                raise ClusterError(f"{name}: nothing must be left after down, got {left}")
+            print("down; nothing is left" + (" where it could be seen" if unknown else ""))
+
+    @staticmethod
+    def left(cluster: Cluster) -> tuple[list[str], list[str]]:
+        """End what Ray leaves; what is there still, and what could not be looked at."""
+        raise NotImplementedError

@@ -18,8 +18,8 @@ are not learned hardly see its sign. Dots on an 8 x 8 grid carry a second codewo
 some of them flipped: `hidden` dots under either sign equally often, useless for every sum over
 places, but near to each other for a neighbour search on pixels or random features; `shortcut` dots
 tell the class in training, and another one in validation and test. Dots that are a `second` layout
-make a class a pair, of which a gate at one scale sees one half: coarser ones no dots, finer ones no
-cells as a whole.
+make a class a pair: gates at the cells' scale see no dots, those at the dots' scale see cells as a
+whole only if some 3x3 kernels reach from one patch to the next.
 
 Shapes: N images, C classes, g cells per side, S pixels per side, G dots per side.
 """

@@ -15,8 +15,7 @@ import pytest
 import yaml
 from amazon import REGION, edited
 
-from search.cluster import launch
-from search.errors import ClusterError
+from search.cluster.aws_provider import AwsProvider
 
 SHIM = """#!/bin/sh
 echo "$(basename "$0") $*" >> {log}
@@ -191,5 +190,9 @@ def test_a_wrong_field_ends_ray_up_in_a_line_before_a_machine_is_paid_for(world:
 
 def test_a_cluster_is_not_started_from_a_cache_of_ray() -> None:
     plain = yaml.safe_load(edited())
-    with pytest.raises(ClusterError, match="call it again"):
-        launch.for_head(plain, "aws")
+    provider = AwsProvider(plain["provider"], "never made ready")
+    for step in (lambda: provider.prepare_for_head_node(plain), provider.cleanup_cluster_resources):
+        with pytest.raises(
+            SystemExit, match="never made ready: Ray must read the YAML, not a cache"
+        ):
+            step()

@@ -1,16 +1,20 @@
 """A search that is asked to stop, or loses a worker or a part of Ray, ends in order."""
 
 import os
+import pty
 import signal
+import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from searches import Driver, descendants, gone, workers
+from searches import ROOT, Driver, descendants, gone, workers
 
+from search.drive.desk import SLICE_S
 from search.drive.run import compact
 from search.store.check import check
+from search.store.lease import read_beat
 from search.store.store import Store
 
 pytestmark = pytest.mark.timeout(1800)  # a slow machine is no fault here
@@ -44,6 +48,32 @@ def test_a_signal_to_the_group_leaves_checkpoints_and_the_next_run_uses_them(
     assert epochs.keys() <= again.keys()
     assert all(again[network] >= epochs[network] for network in epochs)
     assert sum(again.values()) > sum(epochs.values())
+
+
+def test_a_terminal_that_is_gone_ends_the_search_in_order(tmp_path: Path) -> None:
+    """As when the connection of `ray exec` breaks: a hang-up, and nowhere to print to."""
+    out = tmp_path / "study"
+    stac = str(Path(sys.executable).with_name("stac"))
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(ROOT)
+        os.environ["STACNET_CPUS"] = "1"
+        more = ["--override", "protocol.epochs=200"]
+        os.execv(stac, [stac, "search", "digits", "--out", str(out), *more])
+    deadline = time.monotonic() + 120
+    while not ((beat := read_beat(Store(out).storage)) and beat.running):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    time.sleep(SLICE_S + 5)  # it trains
+    os.close(terminal)
+    while os.waitpid(pid, os.WNOHANG) == (0, 0):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert not (out / "lease.json").exists()
+    assert list((out / "checkpoints").iterdir())
+    rows = Store(out).trainings(["status", "wasted_device_s"], all_attempts=True).to_pylist()
+    assert [row["status"] for row in rows] == ["preempted"]
+    assert rows[0]["wasted_device_s"] < 1
 
 
 def test_a_killed_worker_costs_one_attempt_and_no_training(tmp_path: Path) -> None:
