@@ -13,12 +13,11 @@ class AwsProvider(launch.Guarded, RAYS_OWN):
 
     kind = "aws"
 
-    @classmethod
-    def fillout_available_node_types_resources(cls, cluster_config: Config) -> Config:
-        """The types of machines as the YAML has them."""
-        folder = Cluster.folder_of(cluster_config["cluster_name"])
-        auth = {"ssh_private_key": str(folder / "id_ed25519")} | cluster_config["auth"]
-        return cls.described(cluster_config | {"auth": auth})
+    @staticmethod
+    def completed(config: Config) -> Config:
+        """A key of the cluster's own, if the YAML names none; the machines are as it has them."""
+        folder = Cluster.folder_of(config["cluster_name"])
+        return config | {"auth": {"ssh_private_key": str(folder / "id_ed25519")} | config["auth"]}
 
     @staticmethod
     def bootstrap_config(cluster_config: Config) -> Config:

@@ -7,6 +7,8 @@ that: these are the steps that `LocalProvider` and `AwsProvider` share.
 """
 
 import atexit
+import fcntl
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ CHECKOUT = Path(__file__).parents[2]  # whose environment this `ray` is of
 OLD_CACHE = "Ray must read the YAML, not a cache of an earlier command: call it again"
 Config = dict[str, Any]
 _seen: dict[str, Cluster] = {}  # of which Ray has read the YAML in this process
+_locks: dict[str, int] = {}  # of those that this process starts
 _made: set[str] = set()  # those that are ready to start
 
 
@@ -42,26 +45,48 @@ def begin(config: Config) -> Cluster | None:
     they are now), and `auth_token`.
 
     Raises:
-        ClusterError: a search is running on it; a field is wrong; not a git checkout.
+        ClusterError: a search is running on it; somebody else starts it; a field is wrong; this is
+            not a git checkout.
     """
-    cluster = cluster_of(config, config["cluster_name"])
-    _seen[cluster.name] = cluster
+    cluster = _read(config)
     atexit.register(forget_cache, config["provider"])
     if not private.is_launching():
         return None
+    if cluster.is_local and not cluster.ssh_key.is_file():
+        raise ClusterError(f"auth.ssh_private_key must be a file, got {cluster.ssh_key}")
+    cluster.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _alone(cluster)
     running = at_work(cluster)
     if running:
         raise ClusterError(
             f"{cluster.name}: a cluster must not be restarted under a running search, got "
             f"{running}; wait for it, or `stac cluster stop` it and resume later"
         )
-    cluster.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     export(CHECKOUT, to=cluster.folder / "tree")
     make_token(cluster.folder / "auth_token")
     if cluster.is_local and running is None:  # Ray would believe its notes, not a new machine
         Path(private.launcher_notes(cluster.name)).unlink(missing_ok=True)
     _made.add(cluster.name)
     return cluster
+
+
+def _read(config: Config) -> Cluster:
+    cluster = cluster_of(config, config.get("cluster_name", "the cluster's YAML"))
+    _seen[cluster.name] = cluster
+    return cluster
+
+
+def _alone(cluster: Cluster) -> None:
+    """Until this process ends, no other one of this user makes the cluster's folder anew."""
+    if cluster.name in _locks:
+        return
+    lock = _locks[cluster.name] = os.open(cluster.folder / "lock", os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(_locks.pop(cluster.name))
+        rule = f"{cluster.name}: a cluster is started by one `ray up` at a time"
+        raise ClusterError(f"{rule}, got another one at work") from None
 
 
 def forget_cache(provider: Config) -> None:
@@ -91,8 +116,17 @@ class Guarded:
         super().__init__(provider_config, cluster_name)  # pyright: ignore[reportCallIssue]
 
     @classmethod
-    def described(cls, config: Config) -> Config:
-        """The YAML with what is mounted, and with what Ray adds for its own provider."""
+    def fillout_available_node_types_resources(cls, cluster_config: Config) -> Config:
+        """The YAML with what is mounted, and with what Ray adds for its own provider.
+
+        Ray calls this first, and makes a warning of any other error than this one.
+
+        Raises:
+            SystemExit: a field is wrong.
+        """
+        with in_one_line():
+            _read(cluster_config)
+        config = cls.completed(cluster_config)
         folder = Cluster.folder_of(config["cluster_name"])
         made = {
             "~/stacnet": str(folder / "tree"),
@@ -129,6 +163,11 @@ class Guarded:
             if left:
                 raise ClusterError(f"{name}: nothing must be left after down, got {left}")
             print("down; nothing is left" + (" where it could be seen" if unknown else ""))
+
+    @staticmethod
+    def completed(config: Config) -> Config:
+        """The YAML with the types of machines and the key that this kind of cluster has."""
+        raise NotImplementedError
 
     @staticmethod
     def left(cluster: Cluster) -> tuple[list[str], list[str]]:

@@ -14,11 +14,11 @@ class LocalProvider(launch.Guarded, private.local_provider()):
 
     kind = "local"
 
-    @classmethod
-    def fillout_available_node_types_resources(cls, cluster_config: Config) -> Config:
+    @staticmethod
+    def completed(config: Config) -> Config:
         """One type of machine, all of `worker_ips`, as Ray makes of `type: local`."""
-        kept = {key: value for key, value in cluster_config.items() if key not in NOT_LISTED}
-        return cls.described(private.prepared_local(kept))
+        kept = {key: value for key, value in config.items() if key not in NOT_LISTED}
+        return private.prepared_local(kept)
 
     @staticmethod
     def bootstrap_config(cluster_config: Config) -> Config:

@@ -1,5 +1,6 @@
 """Ray's own commands with cluster.yaml, against moto's EC2 and IAM; ssh and rsync are recorded."""
 
+import fcntl
 import json
 import os
 import socket
@@ -170,7 +171,20 @@ def under_a_search(world: Path, file: str) -> None:
     (world / "busy").write_text("[]")
 
 
+def test_two_at_once_do_not_start_a_cluster(world: Path) -> None:
+    (world / ".stacnet" / "stacnet").mkdir(parents=True)
+    with (world / ".stacnet" / "stacnet" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, said = ray("up", "--yes", str(world / "cluster.yaml"))
+    assert code == 1
+    assert "error: stacnet: a cluster is started by one `ray up` at a time, got another" in said
+    assert machines() == []
+    assert not (world / "log").exists()
+
+
 WRONG = (
+    ("bucket: lab-bucket", "other: lab-bucket", "metadata.bucket must be given, got None"),
+    ("region: us-west-2", "region: 7", "provider.region must match"),
     ("lab-bucket", "CHANGE-my-bucket", "every CHANGE must be changed, got CHANGE-my-bucket"),
     ("198.51.100.4/32", "home", "metadata.ssh_from must be an address, got 'home'"),
     ("cluster_name: stacnet", "cluster_name: a b", "cluster_name must match"),
@@ -186,6 +200,7 @@ def test_a_wrong_field_ends_ray_up_in_a_line_before_a_machine_is_paid_for(world:
         assert wanted in said
         assert "Traceback" not in said
         assert machines() == []
+    assert boto3.client("ec2").describe_key_pairs()["KeyPairs"] == []
 
 
 def test_a_cluster_is_not_started_from_a_cache_of_ray() -> None:
