@@ -12,6 +12,7 @@ settings.register_profile("suite", deadline=None, max_examples=50)
 settings.load_profile("suite")
 torch.set_num_threads(1)
 os.environ.update(RAY_worker_niceness="0")  # or trials starve beside the other test processes
+os.environ.update(AWS_EC2_METADATA_DISABLED="true", NO_GCE_CHECK="true")  # no test asks a cloud
 
 SHAPED = {
     f"test_{name}"

@@ -101,12 +101,12 @@ class Attempt:
             self._end("failed", error)
         return self.report()
 
-    def stop(self, status: End) -> None:
-        """End early as `pruned` or `preempted`, with a checkpoint."""
+    def stop(self, status: End, why: Exception | None = None) -> None:
+        """End early as `pruned` or `preempted`, with a checkpoint; the row says why, if told."""
         if self.status is None and not self._has_raised:
             if self._trainer is not None:
                 self._save()
-            self._end(status, None)
+            self._end(status, why)
 
     def report(self) -> dict[str, Any]:
         """How far it is: ended, status (then), values by metric, curve of validation accuracies.

@@ -110,17 +110,21 @@ class Desk:
         if isinstance(error, StudyError):  # the lease keeps the job: the next run accounts for it
             self.stop("trouble", error)
             return
-        self.lost_in_a_row += 1
-        if self.lost_in_a_row >= LOST_IN_A_ROW:
-            rule = f"workers must come back with a result, got {LOST_IN_A_ROW} losses in a row"
-            self.stop("trouble", StudyError(f"{rule}, the last: {loss.text}"))
+        status = stored_status(job, self.store) if job else None
+        self._count_loss(loss, has_row=status is not None)
         if job is None:
             return
-        status = stored_status(job, self.store)
         if status is None:
             status, wall_s = loss.status, self.in_flight.held_s(job)
             write_lost(job, study=self.study, store=self.store, loss=loss, wall_s=wall_s)
         self._returned(job, status, {})
+
+    def _count_loss(self, loss: Loss, *, has_row: bool) -> None:
+        """Stop if workers only go and leave nothing; one that left its row did its work."""
+        self.lost_in_a_row = 0 if has_row else self.lost_in_a_row + 1
+        if self.lost_in_a_row >= LOST_IN_A_ROW:
+            rule = f"workers must come back with a result, got {LOST_IN_A_ROW} losses in a row"
+            self.stop("trouble", StudyError(f"{rule}, the last: {loss.text}"))
 
     @property
     def slice_s(self) -> float:

@@ -10,6 +10,7 @@ from search.drive.desk import Desk
 from search.drive.here import run_here
 from search.drive.loggers import check_names, make_loggers
 from search.drive.merger import Merger
+from search.drive.notice import Departure
 from search.drive.plan import Plan, make_ledger, make_plan
 from search.drive.preflight import look_at_nodes
 from search.drive.progress import EpochBar, Progress, Tally, opening, say
@@ -96,6 +97,7 @@ def carry_out(
         return Summary(finished=True, ended=0, reason="")
     with ExitStack() as stack:
         stack.enter_context(ending(desk.stop))
+        desk.watchers.append(Departure(desk.stop))
         for watcher in _watchers(past, plan, options):
             desk.watchers.append(watcher)
             stack.callback(watcher.close)

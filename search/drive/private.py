@@ -1,6 +1,7 @@
 """Ray's private doors, each for what it has no public one for: an upgrade may close any of them."""
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -54,6 +55,23 @@ def head_address() -> str:
 def head_client(address: str) -> Any:
     """A client of a cluster's head: its jobs and its notes."""
     return _compiled().GcsClient(address=address)
+
+
+def drain_this_node(why: str, *, seconds: int) -> None:
+    """Let Ray start nothing more on this worker's node, which is about to go; a head stays.
+
+    A node that does nothing any more then ends by itself.
+    """
+    ray = import_module("ray")
+    here = ray.get_runtime_context().get_node_id()
+    node = next((node for node in ray.nodes() if node["NodeID"] == here), None)
+    if node is None or "node:__internal_head__" in node["Resources"]:
+        return
+    reasons = import_module("ray.core.generated.autoscaler_pb2").DrainNodeReason
+    reason = reasons.Value("DRAIN_NODE_REASON_PREEMPTION")
+    end_ms = 1000 * (int(time.time()) + seconds)
+    client = head_client(ray.get_runtime_context().gcs_address)
+    client.drain_node(here, reason, why, end_ms)
 
 
 def autoscaler_report(client: Any) -> str:

@@ -20,6 +20,7 @@ from search.errors import StudyError
 
 PREFIX = "stac-ray-"
 PASSED_ON = ("AWS_", "STACNET_")  # environment variables that workers need like the driver
+OF_A_MACHINE = "AWS_EC2_METADATA_"  # and those that say where each finds its own metadata server
 ALWAYS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -36,8 +37,8 @@ def runtime_env(address: str | None) -> dict[str, Any]:
     """What workers get besides the code that is installed on their machines."""
     if address is None:
         return {}  # they inherit the driver's environment
-    variables = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
-    return {"env_vars": variables}
+    names = [name for name in os.environ if name.startswith(PASSED_ON)]
+    return {"env_vars": {n: os.environ[n] for n in names if not n.startswith(OF_A_MACHINE)}}
 
 
 @contextmanager
@@ -87,7 +88,7 @@ def _private(complain: Complain, **options: Any) -> Iterator[None]:
     with cleaned_up(folder), ExitStack() as stack:
         stack.callback(private.read_token_anew)  # a later session may have another one
         stack.callback(ray.shutdown)
-        with _environment(folder):
+        with alone(folder):
             _init(
                 address="local",
                 include_dashboard=False,
@@ -173,7 +174,7 @@ def _watched(processes: dict[str, Popen[bytes]], complain: Complain) -> Iterator
 
 
 @contextmanager
-def _environment(folder: str) -> Iterator[None]:
+def alone(folder: str) -> Iterator[None]:
     """A token of its own and the loopback, for the Ray that is started in the body."""
     token = Path(folder) / "token"
     token.touch(0o600)

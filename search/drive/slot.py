@@ -4,6 +4,8 @@ from typing import Any
 
 from ray import tune
 
+from search.drive import private
+from search.drive.notice import GOES_IN_S, MachineLeaves, notice
 from search.drive.worker import Worker
 from search.study.ends import End
 
@@ -34,7 +36,17 @@ class Slot(tune.Trainable):
         self._worker.take(job, slice_s)
 
     def step(self) -> dict[str, Any]:
-        """Train for a slice of some seconds."""
+        """Train for a slice of some seconds.
+
+        Raises:
+            MachineLeaves: the cloud takes this machine; a checkpoint is written.
+        """
+        text = notice().read()
+        if text is not None:
+            private.drain_this_node(text, seconds=GOES_IN_S)
+            leaves = MachineLeaves(text)
+            self._worker.stop("preempted", leaves)
+            raise leaves
         return self._worker.step()
 
     def stop_training(self, status: End) -> None:

@@ -16,6 +16,7 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import NoopStopper
 
 from search.drive.desk import Desk
+from search.drive.notice import MachineLeaves
 from search.drive.slot import Slot
 from search.drive.worker import MakeTrainer
 from search.errors import StudyError
@@ -196,6 +197,8 @@ def slots(resources: Resources) -> int:
 def loss_of(error: Exception | None) -> Loss:
     """Whose fault it was, by what Ray says of the dead actor."""
     text = " ".join(str(error).split())
+    if isinstance(cause_of(error), MachineLeaves):
+        return Loss(cause="node", text=str(cause_of(error)))
     if isinstance(error, OutOfMemoryError) or "running low on memory" in text:
         return Loss(cause="memory", text=text)
     if isinstance(error, RayActorError) and error.actor_init_failed:

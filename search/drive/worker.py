@@ -58,11 +58,11 @@ class Worker:
             raise self._trouble
         return self._current().advance(self._slice_s) if self._job_text else {}
 
-    def stop(self, status: End) -> None:
-        """End the attempt as `pruned` or `preempted`; the next step reports it."""
+    def stop(self, status: End, why: Exception | None = None) -> None:
+        """End the attempt as `pruned` or `preempted`, and why; the next step reports it."""
         try:
             if self._job_text:
-                self._current().stop(status)
+                self._current().stop(status, why)
         except StudyError as error:  # nobody waits for this call: the next step raises it
             self._trouble = error
 

@@ -24,6 +24,12 @@ PRIVATE = re.compile(r"\b(?:ray|optuna|torch|tyro|pyarrow)\b[\w.]*\._\w+|\._get_
         ("_raylet", "AuthenticationTokenLoader.instance", "a private Ray's token; doctor's look"),
         ("_raylet", "Config.initialize", "a private Ray's token"),
         ("_raylet", "GcsClient", "stac cluster: who is at work on the head"),
+        (
+            "_raylet",
+            "InnerGcsClient.drain_node",
+            "new work for a machine that goes",
+        ),
+        ("core.generated.autoscaler_pb2", "DrainNodeReason", "the same"),
         ("_private.worker", "_global_node", "the end of a private Ray when its driver is killed"),
         ("_private.worker", "print_to_stdstream", "a clean progress bar"),
         ("_private.ray_constants", "ENABLE_RAY_CLUSTER", "a private Ray on the loopback only"),
