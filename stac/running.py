@@ -15,6 +15,8 @@ class Running(TypedDict, total=False):
     Args:
         address: Ray cluster to use (`auto`, or host:port); by default Ray starts here.
         budget_s: end this run, not the study, after so many seconds.
+        budget_money: and when its device-seconds have cost so much, at the `prices`.
+        prices: JSON file {"device or host name": price per hour}; for `budget_money`.
         progress: whether to show it on stderr; it is shown unless this is False.
         loggers: also log each training there.
         in_process: train here, one network at a time, without Ray; for small studies.
@@ -22,6 +24,8 @@ class Running(TypedDict, total=False):
 
     address: str | None
     budget_s: float | None
+    budget_money: float | None
+    prices: str | Path | None
     progress: bool
     loggers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...]
     in_process: bool
@@ -44,7 +48,7 @@ def search(
         warm_start: file of networks (such as picks.json) that a sampled study tries first.
         prior: picks.json, whose primary rule's ranking a sampled study mixes in at a rate that
             decays; or `picks.json:PREDICTOR`.
-        running: address, budget_s, progress, loggers, in_process (see `Running`).
+        running: address, budgets, prices, progress, loggers, in_process (see `Running`).
 
     Returns:
         The result; `result.stopped` says why the run ended early, if it did.
@@ -70,7 +74,7 @@ def resume(source: Source, **running: Unpack[Running]) -> Result:
 
     Args:
         source: a result, or the study's folder.
-        running: address, budget_s, progress, loggers, in_process (see `Running`).
+        running: address, budgets, prices, progress, loggers, in_process (see `Running`).
 
     Raises:
         ValueError: there is no study, another driver is at work, the storage fails.

@@ -111,7 +111,7 @@ class Attempt:
     def report(self) -> dict[str, Any]:
         """How far it is: ended, status (then), values by metric, curve of validation accuracies.
 
-        `epochs` are those that no report has had before.
+        `epochs` are those that no report has had before, `machine` its host and device.
         """
         curve = [result.val_acc for result in self._results]
         fresh, self._num_reported = self._results[self._num_reported :], len(curve)
@@ -122,6 +122,7 @@ class Attempt:
             "values": self._values,
             "curve": curve,
             "epochs": [asdict(result) for result in fresh],
+            "machine": (hostname(), device_name(on_gpu=self.job.gpus > 0)),
         }
 
     def _advance(self, slice_s: float) -> None:
@@ -228,7 +229,7 @@ class Attempt:
             wall_s=spent,
             wait_s=self._wait_s,
             wasted_s=spent - self._saved_s if wasted else 0.0,
-            fraction=device_fraction(self.job, self._study),
+            fraction=self._study.resources.devices(self.job.gpus),
             peak_mem_bytes=self._memory.peak_bytes(),
             device_name=device_name(on_gpu=self.job.gpus > 0),
             hostname=hostname(),
@@ -236,11 +237,6 @@ class Attempt:
 
     def _spent_s(self) -> float:
         return time.monotonic() - self._begin
-
-
-def device_fraction(job: Job, study: Study) -> float:
-    """Share of the GPU, or number of cores, that an attempt holds."""
-    return job.gpus or float(study.resources.cpus)
 
 
 def _error_columns(error: Exception | None) -> Row:

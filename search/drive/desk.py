@@ -91,8 +91,9 @@ class Desk:
         job = self.in_flight.at(name)
         if job is None:
             return self._hand(name, self._next(self.shares[name])) or "stop"
-        if report["epochs"]:
-            for watcher in self.watchers:
+        for watcher in self.watchers:
+            watcher.working(job, report)
+            if report["epochs"]:
                 watcher.reported(job, report["epochs"])
         if report["ended"]:
             self.lost_in_a_row = 0

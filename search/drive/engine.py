@@ -1,10 +1,12 @@
 """Runs what a plan wants: one path for every command, on Ray or in this process."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from search.drive.desk import Desk
 from search.drive.here import run_here
@@ -14,6 +16,7 @@ from search.drive.notice import Departure
 from search.drive.plan import Plan, make_ledger, make_plan
 from search.drive.preflight import look_at_nodes
 from search.drive.progress import EpochBar, Progress, Tally, opening, say
+from search.drive.purse import Purse
 from search.drive.signals import ending
 from search.drive.watcher import Watcher
 from search.drive.worker import MakeTrainer, make_trainer
@@ -24,6 +27,7 @@ from search.store.extras import finalist_trainings
 from search.store.lease import Lease
 from search.store.lost import account_for
 from search.store.past import Past, past_of_run
+from search.store.prices import read_prices
 from search.store.store import Store
 from search.study.training import id_of
 
@@ -35,6 +39,8 @@ class Options:
     Args:
         address: Ray cluster to use; None for `$RAY_ADDRESS`, without which Ray starts here.
         budget_s: end this run, not the study, after so many seconds.
+        budget_money: and when its device-seconds have cost so much, at the `prices`.
+        prices: JSON file {"device or host name": price per hour}; for `budget_money`.
         progress: whether to show it on stderr.
         loggers: of `tensorboard`, `mlflow`, `wandb`.
         in_process: train here, one network at a time, without Ray.
@@ -44,6 +50,8 @@ class Options:
 
     address: str | None = None
     budget_s: float | None = None
+    budget_money: float | None = None
+    prices: str | Path | None = None
     progress: bool = True
     loggers: tuple[str, ...] = ()
     in_process: bool = False
@@ -52,6 +60,13 @@ class Options:
     def __post_init__(self) -> None:
         if self.budget_s is not None and not self.budget_s > 0:
             raise StudyError(f"budget_s must be more than 0 seconds, got {self.budget_s}")
+        if (self.budget_money is None) != (self.prices is None):
+            rule = "budget_money and prices must be given together"
+            raise StudyError(f"{rule}, got {self.budget_money} and {self.prices}")
+        if self.budget_money is not None and not 0 < self.budget_money < math.inf:
+            raise StudyError(f"budget_money must be more than 0, got {self.budget_money}")
+        if self.prices is not None and not read_prices(self.prices):
+            raise StudyError(f"{self.prices}: must have a price, got none")
         if self.in_process and self.address is not None:
             raise StudyError(f"in_process must be without a cluster, got address={self.address!r}")
         check_names(self.loggers)
@@ -98,6 +113,8 @@ def carry_out(
     with ExitStack() as stack:
         stack.enter_context(ending(desk.stop))
         desk.watchers.append(Departure(desk.stop))
+        if options.budget_money is not None and options.prices is not None:
+            desk.watchers.append(Purse(options.budget_money, read_prices(options.prices), desk))
         for watcher in _watchers(past, plan, options):
             desk.watchers.append(watcher)
             stack.callback(watcher.close)

@@ -12,6 +12,9 @@ class Watcher:
     def began(self, job: Job) -> None:
         """A worker has the job."""
 
+    def working(self, job: Job, report: dict[str, Any]) -> None:
+        """The worker has finished a slice; `report["machine"]` is its host and device."""
+
     def reported(self, job: Job, epochs: list[dict[str, Any]]) -> None:
         """Epochs that the job has finished since its last report."""
 

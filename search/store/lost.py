@@ -62,7 +62,7 @@ def write_lost(
         ended_at=ended,
         wall_s=wall_s,
         wasted_s=max(wall_s - saved_s, 0.0),
-        fraction=job.gpus or float(study.resources.cpus),
+        fraction=study.resources.devices(job.gpus),
     )
     facts: Row = {"error_type": loss.cause, "error_text": loss.text[:500]}
     row = training_row(job, study, status=loss.status, effort=effort, facts=facts)

@@ -61,6 +61,11 @@ def read_prices(file: str | Path) -> dict[str, float]:
     return prices
 
 
+def price_of(hostname: str, device: str, prices: dict[str, float]) -> float | None:
+    """Per hour of that device there: the host's own price, or that of the device; None if none."""
+    return prices.get(hostname, prices.get(device))
+
+
 def bill(spending: Iterable[Spending], prices: dict[str, float]) -> Bill:
     """Price device-seconds; a host's own price comes before that of its device.
 

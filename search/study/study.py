@@ -116,6 +116,10 @@ class Resources:
     def __post_init__(self) -> None:
         check_fields(self)
 
+    def devices(self, gpus: float) -> float:
+        """What an attempt with that share of a GPU holds: the share, or cores without one."""
+        return gpus or float(self.cpus)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finalists:

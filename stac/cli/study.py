@@ -67,7 +67,13 @@ def mend(command: c.Repair) -> None:
 
 
 def _options(command: c.RunOptions) -> Options:
-    return Options(address=command.address, budget_s=command.budget_s, loggers=command.loggers)
+    return Options(
+        address=command.address,
+        budget_s=command.budget_s,
+        budget_money=command.budget_money,
+        prices=command.prices,
+        loggers=command.loggers,
+    )
 
 
 def _compare_code(store: Store) -> None:

@@ -53,6 +53,10 @@ class RunOptions:
     """Ray cluster to use (auto, or host:port); by default $RAY_ADDRESS, or Ray starts here"""
     budget_s: float | None = None
     """stop this run (not the study) after so many seconds"""
+    budget_money: float | None = None
+    """and when its trainings have cost so much at the --prices (without heads and idle machines)"""
+    prices: str | None = None
+    """JSON file {"device or host name": price per hour}"""
     loggers: UseAppendAction[tuple[Literal["tensorboard", "mlflow", "wandb"], ...]] = ()
     """also log each training there"""
 

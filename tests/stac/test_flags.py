@@ -14,11 +14,11 @@ demo: --out
 studies: --json
 bench: --json
 plan: STUDY --override --seconds --slots --price --json
-search: --address --budget-s --loggers STUDY --out --override --reuse-from --warm-start
-    --prior
-resume: --address --budget-s --loggers DIR
-extend: --address --budget-s --loggers DIR --trials --promote
-finalists: --address --budget-s --loggers DIR
+search: --address --budget-s --budget-money --prices --loggers STUDY --out --override
+    --reuse-from --warm-start --prior
+resume: --address --budget-s --budget-money --prices --loggers DIR
+extend: --address --budget-s --budget-money --prices --loggers DIR --trials --promote
+finalists: --address --budget-s --budget-money --prices --loggers DIR
 status: DIR --json --watch --check --prices
 compact: DIR
 repair: DIR
