@@ -27,6 +27,19 @@ S3_CLIENT = (
     "export AWS_ENDPOINT_URL_S3=http://192.168.77.10:5000 AWS_REGION=us-east-1 "
     "AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=testing AWS_SECRET_ACCESS_KEY=testing"
 )
+GRPC = "--http2-prior-knowledge -H 'content-type: application/grpc' -H 'te: trailers' "
+REQUESTS = [  # one of each kind of server that Ray has: to ask for, and the agent's own
+    ("", "get_or_create_runtime_env"),
+    *(
+        (f"{GRPC} --data-binary @/mnt/shared/empty", f"ray.rpc.{method}")
+        for method in (
+            "NodeInfoGcsService/GetAllNodeInfo",
+            "NodeManagerService/GetNodeStats",
+            "ObjectManagerService/Pull",
+            "CoreWorkerService/GetCoreWorkerStats",
+        )
+    ),
+]
 PARTITION_S = 30
 PATIENCE_S = 400
 
@@ -42,6 +55,9 @@ class Story:
     faults: list[str] = field(default_factory=list)
     faults_without_token: list[str] = field(default_factory=list)
     intruder: str = ""
+    listening: dict[str, set[str]] = field(default_factory=dict)
+    knocked: dict[str, str] = field(default_factory=dict)
+    in_tmux: str = ""
     doctor: str = ""
     status: dict[str, Any] = field(default_factory=dict)
     second_up: str = ""
@@ -76,8 +92,10 @@ def tell(world: Hosts, story: Story) -> Story:
         teller.go_up,
         teller.look_for_faults,
         teller.search,
+        teller.knock,
         teller.lose_machines,
         teller.lose_the_head,
+        teller.log_out,
         teller.count_the_cost,
         teller.store_on_s3,
         teller.go_down,
@@ -145,6 +163,27 @@ class Teller:
         """Until both machines have finished trainings."""
         self.submit("search /mnt/shared/study.py:placements --out /mnt/shared/study")
         wait_until(lambda: {"one", "two"} <= self.story.hosts_with_rows(), self.head)
+
+    def knock(self) -> None:
+        """At every port of the head and of a worker, from another machine, without a token."""
+        for name, host in {"head": self.head, "one": self.one}.items():
+            found = re.findall(r":(\d+) .*\(\("([^"]+)"", host.run("ss -ltnpH"))
+            self.story.listening[name] = {program for _, program in found}
+            for port, program in found:
+                asked = [
+                    f"curl -s -m 5 {how} -o /dev/null -D - -X POST http://{name}:{port}/{method}"
+                    for how, method in REQUESTS
+                ]
+                said = self.two.run("; ".join(asked), check=False)
+                self.story.knocked[f"{program} on {name}:{port}"] = said
+
+    def log_out(self) -> None:
+        """A search that goes on in tmux, when the command that began it is over."""
+        search = "stac search /mnt/shared/study.py:few --out /mnt/shared/in_tmux"
+        self.run(f"ray exec --tmux cluster.local.yaml '{search}'")
+        status = "stac status /mnt/shared/in_tmux --json"
+        wait_until(lambda: '"missing": 0' in self.run(status, check=False), self.head)
+        self.story.in_tmux = self.run(status)
 
     def lose_machines(self) -> None:
         """One is killed, one is cut off for a while, one comes late; what one sees meanwhile."""

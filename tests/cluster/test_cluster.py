@@ -1,5 +1,6 @@
 """A real `ray up` onto hosts out of namespaces: machines are lost, cut off, late; then the head."""
 
+import json
 import os
 import re
 import shutil
@@ -46,6 +47,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         shared = world.folder / "shared"
         for name, text in (SCRIPTS | {"alone.py": ALONE}).items():
             (shared / name).write_text(text)
+        (shared / "empty").write_bytes(bytes(5))  # the frame of a gRPC message without fields
         ignored = shutil.ignore_patterns(*NOT_CODE)
         shutil.copytree(ROOT, shared / "checkout", ignore=ignored, symlinks=True)
         alone = search_alone(shared)
@@ -90,6 +92,25 @@ def test_the_head_sends_no_worker_its_own_environment(story: Story) -> None:
 def test_a_client_without_the_token_is_refused(story: Story) -> None:
     assert "InvalidAuthToken" in story.intruder
     assert "inside" not in story.intruder
+
+
+def test_every_port_of_a_cluster_asks_for_the_token(story: Story) -> None:
+    """What docs/security.md says: who listens, and that nobody does anything without it."""
+    known = {"gcs_server", "raylet", "ray::RuntimeEnv", "sshd", "python"}
+    assert {"gcs_server", "raylet", "sshd"} <= story.listening["head"] <= known | {"stac"}
+    workers = {name for name in story.listening["one"] if name.startswith("ray::Slot")}
+    assert {"raylet", "sshd"} <= story.listening["one"] - workers <= known
+    assert workers
+    for door, said in story.knocked.items():
+        is_ssh = door.startswith("sshd")
+        refused = "401 Unauthorized" in said or re.search(r"grpc-status: 16\b", said)
+        assert bool(refused) != is_ssh, (door, said)
+        assert "grpc-status: 0" not in said, (door, said)
+        assert " 200 OK" not in said, (door, said)
+
+
+def test_a_search_in_tmux_goes_on_when_its_command_is_over(story: Story) -> None:
+    assert json.loads(story.in_tmux[story.in_tmux.index("{") :])["failed"] == 0
 
 
 def test_preflight_has_a_line_for_each_fault_of_the_cluster(story: Story) -> None:
