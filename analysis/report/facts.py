@@ -11,8 +11,7 @@ import numpy as np
 from analysis.judge.compare import compare
 from analysis.judge.comparison import Comparison, plain
 from analysis.look.classmap import ClassRepMap
-from analysis.predict.attended import FILE as ATTENDED
-from analysis.predict.mapfile import map_from_parquet
+from analysis.predict.mapfile import ATTENDED, map_from_parquet
 from analysis.replay.replays import report_replays
 from analysis.replay.simulate import Replay
 from analysis.report.curves import Curve, learning_curves

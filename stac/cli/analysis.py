@@ -12,6 +12,7 @@ from rich.table import Table
 
 from search.store.store import Store
 from stac.cli import commands as c
+from stac.cli.lean import without_pandas
 from stac.cli.waiting import Waiting
 from stacnet.spec import NetworkSpec
 
@@ -48,6 +49,7 @@ def _looked(store: Store, *, images: int, device: str | None = None) -> "tuple[C
 
 
 def _report(folders: list[str], out: str | Path | None) -> str:
+    without_pandas()
     with Waiting("writing the report"):
         from analysis.report import report
 
@@ -152,6 +154,7 @@ def _map_table(chart: "ClassRepMap") -> Table:
 
 def compare(command: c.Compare) -> None:
     """Print the answer, or every number."""
+    without_pandas()
     store = Store(command.folder)
     with Waiting("comparing the picks with what was searched"):
         from analysis.judge import compare as judging
@@ -196,6 +199,7 @@ def _show_ranking(console: Console, comparison: "Comparison") -> None:
 
 def replay(command: c.Replay) -> None:
     """Print how a sampler would have fared."""
+    without_pandas()
     with Waiting("reading the study's results") as waiting:
         from analysis.replay.replays import Simulation, replay_study
 

@@ -1,11 +1,9 @@
 """`stac status`: how far a study is, once or again and again, and whether its store is sound."""
 
 import json
-import sys
 import time
 from dataclasses import asdict
 
-import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
@@ -13,6 +11,7 @@ from search.store.check import check, look
 from search.store.prices import bill, read_prices
 from search.store.status import Status, status
 from search.store.store import Store
+from stac.cli.lean import without_pandas
 from stac.cli.study_commands import Status as StatusCommand
 
 AGAIN_S = 5.0
@@ -20,7 +19,7 @@ AGAIN_S = 5.0
 
 def run(command: StatusCommand) -> int:
     """Print the status; exit code 1 if --check found a broken rule."""
-    _without_pandas()
+    without_pandas()
     store = Store(command.folder)
     past = look(store) if command.check else store
     now = status(past, curves=command.check)
@@ -38,28 +37,6 @@ def run(command: StatusCommand) -> int:
     if not broken:
         print("every rule of the store holds")
     return 1 if broken else 0
-
-
-class _NoPandas:
-    """Finds no pandas."""
-
-    @staticmethod
-    def find_spec(name: str, path: object = None, target: object = None) -> None:
-        """Refuse pandas; say nothing of other modules."""
-        if name == "pandas":
-            raise ModuleNotFoundError("not looked for", name=name)
-
-
-def _without_pandas() -> None:
-    """Let pyarrow look for pandas now, and once, and find none.
-
-    With its first array it would import it, which takes longer than a small study's whole status.
-    """
-    sys.meta_path.insert(0, _NoPandas)  # type: ignore[arg-type]
-    try:
-        pa.array([])
-    finally:
-        sys.meta_path.remove(_NoPandas)  # type: ignore[arg-type]
 
 
 def _show(now: Status, command: StatusCommand) -> None:
