@@ -7,7 +7,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from search.store.check import check, look
+from search.store.past import Past
 from search.store.prices import bill, read_prices
 from search.store.status import Status, status
 from search.store.store import Store
@@ -21,7 +21,11 @@ def run(command: StatusCommand) -> int:
     """Print the status; exit code 1 if --check found a broken rule."""
     without_pandas()
     store = Store(command.folder)
-    past = look(store) if command.check else store
+    past: Store | Past = store
+    if command.check:
+        from search.store.check import look
+
+        past = look(store)
     now = status(past, curves=command.check)
     _show(now, command)
     while command.watch and (now.running or now.missing):
@@ -29,8 +33,13 @@ def run(command: StatusCommand) -> int:
         past = store
         now = status(store, curves=False)
         _show(now, command)
-    if not command.check:
-        return 0
+    return _checked(past) if command.check else 0
+
+
+def _checked(past: Store | Past) -> int:
+    """Print the rules that are broken; 1 if there are any."""
+    from search.store.check import check
+
     broken = check(past)
     for line in broken:
         print(line)
