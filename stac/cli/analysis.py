@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -213,7 +212,7 @@ def replay(command: c.Replay) -> None:
     if command.json:
         from analysis.judge.comparison import plain
 
-        print(json.dumps(plain([asdict(one) for one in found])))
+        print(json.dumps(plain(found)))
         return
     from analysis.report.replay_table import HEADINGS, NOTE, replay_rows
 
