@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from analysis.judge.comparison import Comparison
 from analysis.look.classmap import ClassRepMap
 from analysis.replay.simulate import Replay
-from analysis.report.curves import draw_curves, learning_curves
+from analysis.report.curves import learning_curves
+from analysis.report.figure_curves import draw_curves
 from analysis.report.figure_replay import draw_replays
 from analysis.report.figures_map import draw_map, map_facts
 from analysis.report.figures_study import (

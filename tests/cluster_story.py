@@ -167,7 +167,7 @@ class Teller:
     def knock(self) -> None:
         """At every port of the head and of a worker, from another machine, without a token."""
         for name, host in {"head": self.head, "one": self.one}.items():
-            found = re.findall(r":(\d+) .*\(\("([^"]+)"", host.run("ss -ltnpH"))
+            found = re.findall(r':(\d+) .*\(\("([^"]+)"', host.run("ss -ltnpH"))
             self.story.listening[name] = {program for _, program in found}
             for port, program in found:
                 asked = [

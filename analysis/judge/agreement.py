@@ -4,6 +4,7 @@ Distributions, ranks and standard errors are scipy's. Shapes: S seeds, N network
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -73,6 +74,7 @@ def holm(p_P: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
+@cache  # of one study every verdict asks the same
 def seeds_needed(sd: float, delta: float, *, power: float = 0.8, most: int = 10_000) -> int:
     """Paired seeds for a two-sided 5 % t-test to see a difference `delta` with this power.
 

@@ -1,7 +1,8 @@
 """The result of a comparison as plain frozen values: what `stac compare --json` prints."""
 
 import json
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from analysis.judge.agreement import Interval
@@ -132,7 +133,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; NaN becomes null, intervals become named."""
-        return plain(asdict(self))
+        return plain(self)
 
     def to_json(self) -> str:
         """As text."""
@@ -140,15 +141,17 @@ class Comparison:
 
 
 def plain(value: Any) -> Any:
-    """JSON values of nested dataclass dictionaries."""
+    """JSON values of nested dataclasses and dictionaries of them."""
     match value:
+        case float():
+            return value if math.isfinite(value) else None
         case Interval():
             return plain(value._asdict())
         case dict():
             return {key: plain(inner) for key, inner in value.items()}
         case tuple() | list():
             return [plain(inner) for inner in value]
-        case float() if value != value or value in (float("inf"), float("-inf")):
-            return None
+        case _ if is_dataclass(value):
+            return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
         case _:
             return value

@@ -30,6 +30,7 @@ def training_picks(
 
     The best network with one scale everywhere, the best with static gates, one epoch of training.
     """
+    among = replace(among, prices_N2=np.stack([results.params_N, results.macs_N], axis=1))
     seen = short_hash(np.ascontiguousarray(bench.select_NA).tobytes())
     trial_s = results.device_s / max(1, results.trainings)
     cells_NT = among.cells_NT[:, among.open_T]

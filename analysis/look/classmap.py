@@ -6,9 +6,9 @@ vanilla networks, from their spread. Shapes: S vanilla networks, Q queries, R re
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from analysis.look.classrepsim import Estimator
+Estimator = Literal["knn", "ncm", "ridge"]  # how a cell is read: see analysis.look.knn
 
 
 class Place(NamedTuple):

@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from analysis.look.classmap import Estimator
 from analysis.look.knn import Knn, Ncm, Ridge
 from analysis.look.responses import Bag, Sketch, permute_cells
 from stacnet.probe import probing
 
-Estimator = Literal["knn", "ncm", "ridge"]
 Variant = Literal["full", "permuted", "bag"]
 Key = tuple[str, int, Variant, Estimator]  # tap, cells per side, ...
 READOUTS: tuple[tuple[Variant, Estimator], ...] = (

@@ -10,8 +10,8 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.look.classmap import ClassRepMap, Draws, Place, Reading
-from analysis.look.classrepsim import Estimator, Look, ProbeSet
+from analysis.look.classmap import ClassRepMap, Draws, Estimator, Place, Reading
+from analysis.look.classrepsim import Look, ProbeSet
 from analysis.look.resampling import NOT_READ, Estimate, Resampler
 from analysis.look.scoring import Scorer
 

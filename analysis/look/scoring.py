@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.look.classmap import Place
-from analysis.look.classrepsim import Estimator, Look, ProbeSet, Variant
+from analysis.look.classmap import Estimator, Place
+from analysis.look.classrepsim import Look, ProbeSet, Variant
 from analysis.look.similarity import (
     class_matrix,
     class_responses,

@@ -6,7 +6,7 @@ from analysis.look.classmap import ClassRepMap
 from analysis.look.controls import map_with_controls
 from analysis.look.probeset import probe_set
 from analysis.look.threads import threads
-from analysis.predict.mapfile import map_to_parquet
+from analysis.predict.mapfile import ATTENDED, map_to_parquet
 from analysis.predict.predict import LAST, map_scales, places
 from analysis.telling import Tell, quietly
 from search.store.extras import SELECTED, read_extras
@@ -15,8 +15,6 @@ from search.study.training import id_of
 from stacnet.data.images import load
 from stacnet.resnet import build
 from stacnet.spec import NetworkSpec
-
-FILE = "attended.parquet"
 
 
 def look_at_best(store: Store, *, images: int = 1000, tell: Tell = quietly) -> ClassRepMap | None:
@@ -52,5 +50,5 @@ def look_at_best(store: Store, *, images: int = 1000, tell: Tell = quietly) -> C
         chart = map_with_controls(
             networks, probes, places=places(best), last=LAST, scales=map_scales(study)
         )
-    store.storage.write(FILE, map_to_parquet(chart))
+    store.storage.write(ATTENDED, map_to_parquet(chart))
     return chart

@@ -8,6 +8,7 @@ from analysis.look.classmap import ClassRepMap, Reading
 from search.errors import StoreError
 from search.store.sealed import DAMAGE, seal_table, unseal_table
 
+ATTENDED = "attended.parquet"  # the map of the best network
 MAP_SCHEMA_VERSION = 3  # from 2 on it proves its own wholeness, from 3 on it has dimensions
 _CRS = "0 at chance, 1 at the ceiling"
 _ABOUT: dict[str, tuple[pa.DataType, str, str]] = {

@@ -8,8 +8,8 @@ from itertools import count
 import torch
 from torch import nn
 
-from analysis.look.classmap import ClassRepMap, Place
-from analysis.look.classrepsim import Estimator, ProbeSet
+from analysis.look.classmap import ClassRepMap, Estimator, Place
+from analysis.look.classrepsim import ProbeSet
 from analysis.look.controls import map_with_controls
 from analysis.look.probeset import probe_set
 from analysis.look.threads import threads

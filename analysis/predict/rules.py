@@ -13,11 +13,9 @@ from typing import assert_never, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.look.classmap import ClassRepMap, Reading
-from analysis.look.classrepsim import Estimator
+from analysis.look.classmap import ClassRepMap, Estimator, Reading
 from search.study.networks import Networks
 from search.study.study import RuleName
-from stacnet.cost import cost
 
 Rule = RuleName  # a study names its primary rule, so the names stand there
 RULES: tuple[Rule, ...] = get_args(Rule)
@@ -175,6 +173,8 @@ def with_trained_headroom(chart: ClassRepMap, *, source: str) -> ClassRepMap:
 
 def within_budget(gain_N: NDArray[np.float64], among: Networks) -> NDArray[np.float64]:
     """Gains, with every network over the budget of MACs ranked behind all that keep it."""
+    from stacnet.cost import cost  # torch, which a comparison of picks does without
+
     over_N = among.macs_N > MACS_RATIO * cost(among.space.base).macs
     return gain_N - over_N * (np.ptp(gain_N) + 1)
 
@@ -185,6 +185,10 @@ def best_candidate(score_N: NDArray[np.float64], among: Networks) -> int:
     Among equals the setting that the space names first (of kernels (3, 1) it is 3), then the fewest
     MACs, parameters, and the first point.
     """
-    worst_first_N = np.nan_to_num(score_N, nan=-np.inf)
-    ranked = np.lexsort((among.params_N, among.macs_N, among.setting_N, -worst_first_N))
-    return int(ranked[0])  # stable, and networks stand in the order of their points
+    known_N = np.nan_to_num(score_N, nan=-np.inf)
+    rows = np.flatnonzero(known_N == known_N.max())
+    rows = rows[among.setting_N[rows] == among.setting_N[rows].min()]
+    if len(rows) > 1:  # else no price is asked for
+        equals = among.only(rows)
+        rows = rows[np.lexsort((equals.params_N, equals.macs_N))]
+    return int(rows[0])  # stable, and networks stand in the order of their points

@@ -4,30 +4,27 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from multiprocessing import active_children, get_context
 
-import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from analysis.judge.compare import compare, read_picks
 from analysis.judge.comparison import Comparison
 from analysis.replay.saved import trials_saved
+from analysis.replay.shuffled import MOST_TRIALS, shuffled
 from analysis.replay.simulate import Replay, Step, Target, simulate, summarise
 from analysis.replay.starts import ALONE, Start, starts
 from analysis.replay.table import Tabulated, tabulated
 from analysis.telling import Tell, counted, quietly
 from search.drive.signals import end_with_parent
 from search.errors import StoreError
-from search.sampling.pruner import Never, make_pruner
-from search.sampling.strategy import Listed
+from search.sampling.pruner import make_pruner
 from search.store.past import Past, past_of
 from search.store.store import Store
-from search.study.prior import Suggestions
 from search.study.study import Sampled, SamplerName
 from stacnet.fields import is_whole
 
-MOST_TRIALS = 200  # of a simulated search
 CHUNKS = 20  # of runs for each process: so often is told how far it is
 _ADAPTER = TypeAdapter(tuple[Replay, ...])  # pydantic stands at the JSON boundary only
 FILE = "replays.json"
@@ -127,29 +124,6 @@ def sampled_run(table: Tabulated, sampler: SamplerName, concurrency: int, job: J
     return list(
         simulate(strategy, table, pruner=pruner, concurrency=concurrency, trials=plan.trials)
     )
-
-
-def shuffled(table: Tabulated, *, target: Target, start: Start = ALONE, runs: int = 200) -> Replay:
-    """Random search without a sampler, one trial at a time: quick enough for every report."""
-    made = []
-    for seed in range(runs):
-        order = list(islice(_order(table, start, seed=seed), MOST_TRIALS))
-        drawn = table.seeds[seed % len(table.seeds)]
-        strategy = Listed((table.training(point, drawn) for point in order), number=len(order))
-        made.append(list(simulate(strategy, table, pruner=Never(), trials=MOST_TRIALS)))
-    return summarise(start.of("random"), made, concurrency=1, target=target)
-
-
-def _order(table: Tabulated, start: Start, *, seed: int) -> Iterator[int]:
-    """All points, each once: what the start suggests, else at random."""
-    suggestions = Suggestions(start.first, start.prior(table.among, seed=seed))
-    rest = map(int, np.random.default_rng(seed).permutation(table.among.points))
-    asked: set[int] = set()
-    while len(asked) < len(table.among):
-        suggested = (point for point, _ in suggestions.after(len(asked)))
-        point = next(point for point in chain(suggested, rest) if point not in asked)
-        asked.add(point)
-        yield point
 
 
 def replay_study(

@@ -177,8 +177,21 @@ def summarise(
 ) -> Replay:
     """Anytime regret over runs."""
     num_trials = min(map(len, runs))
-    truth_RT = np.array([[step.truth for step in run[:num_trials]] for run in runs])
-    time_RT = np.array([[step.time_s for step in run[:num_trials]] for run in runs])
+    steps = [run[:num_trials] for run in runs]
+    truth_RT = np.array([[step.truth for step in run] for run in steps])
+    time_RT = np.array([[step.time_s for step in run] for run in steps])
+    return summary(name, truth_RT, time_RT, concurrency=concurrency, target=target)
+
+
+def summary(
+    name: str, truth_RT: Floats, time_RT: Floats, *, concurrency: int, target: Target
+) -> Replay:
+    """The same of runs as rows.
+
+    Args:
+        truth_RT: as in a step, after each trial; time_RT: seconds on the clock.
+    """
+    runs, num_trials = truth_RT.shape
     low, median, high = np.nanquantile(target.best - truth_RT, QUARTILES, axis=0)
     as_pick_R = _first(truth_RT >= target.pick)
     as_best_R = _first(truth_RT >= target.best - target.margin - ROUNDING)
@@ -187,7 +200,7 @@ def summarise(
     to_best = np.quantile(needed_R, QUARTILES).tolist()
     return Replay(
         name=name,
-        runs=len(runs),
+        runs=runs,
         concurrency=concurrency,
         trials=tuple(range(1, num_trials + 1)),
         regret=tuple(median.tolist()),

@@ -11,8 +11,7 @@ import numpy as np
 from analysis.judge.compare import compare
 from analysis.judge.comparison import Comparison, plain
 from analysis.look.classmap import ClassRepMap
-from analysis.predict.attended import FILE as ATTENDED
-from analysis.predict.mapfile import map_from_parquet
+from analysis.predict.mapfile import ATTENDED, map_from_parquet
 from analysis.replay.replays import report_replays
 from analysis.replay.simulate import Replay
 from analysis.report.curves import Curve, learning_curves
@@ -67,11 +66,11 @@ class StudyFacts:
         return {
             "study": json.loads(self.study.to_json()),
             "provenance": asdict(self.provenance),
-            "map": plain(asdict(self.chart)) if self.chart else None,
-            "attended_map": plain(asdict(self.attended)) if self.attended else None,
+            "map": plain(self.chart) if self.chart else None,
+            "attended_map": plain(self.attended) if self.attended else None,
             "comparison": self.comparison.to_dict() if self.comparison else None,
-            "curves": plain([asdict(curve) for curve in self.curves]),
-            "replays": plain([asdict(replay) for replay in self.replays]),
+            "curves": plain(self.curves),
+            "replays": plain(self.replays),
             "missing": list(self.missing),
         }
 

@@ -15,8 +15,8 @@ from analysis.judge.comparison import Comparison
 from analysis.predict.rules import MEANING
 from analysis.report import about, replay_table, sentences
 from analysis.report.checklist import checklist
-from analysis.report.curves import draw_curves
 from analysis.report.facts import StudyFacts, gather
+from analysis.report.figure_curves import draw_curves
 from analysis.report.figure_replay import draw_replays
 from analysis.report.figures import to_bytes
 from analysis.report.figures_map import draw_map, map_facts

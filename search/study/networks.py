@@ -5,7 +5,7 @@ Shapes: N distinct networks in the order of their first point, T stages.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -29,11 +29,14 @@ class Networks:
         space: where they come from.
         points: first point of the space that is this network, of each.
         network_ids: of each.
+        prices_N2: parameters and MACs where they are known, as from trainings; by default they are
+            counted when they are asked for.
     """
 
     space: Space
     points: tuple[int, ...]
     network_ids: tuple[str, ...]
+    prices_N2: NDArray[Any] | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.points)
@@ -50,8 +53,11 @@ class Networks:
 
     def only(self, rows: Iterable[int]) -> "Networks":
         """Some of them."""
-        kept = [(self.points[row], self.network_ids[row]) for row in rows]
-        return Networks(self.space, tuple(p for p, _ in kept), tuple(name for _, name in kept))
+        kept = list(rows)
+        points = tuple(self.points[row] for row in kept)
+        names = tuple(self.network_ids[row] for row in kept)
+        prices_N2 = None if self.prices_N2 is None else self.prices_N2[kept]
+        return Networks(self.space, points, names, prices_N2)
 
     @cached_property
     def specs(self) -> tuple[NetworkSpec, ...]:
@@ -124,6 +130,8 @@ class Networks:
     @cached_property
     def _prices_N2(self) -> NDArray[np.int64]:
         """Vanilla plus each stage's gates counted alone; gates share nothing, so this is exact."""
+        if self.prices_N2 is not None:
+            return self.prices_N2
         from stacnet.cost import cost, price  # torch, which a list without prices does not need
 
         base = cost(self.space.base)

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from search.store.store import Store
 from stac.cli import commands as c
+from stac.cli.lean import without_pandas
 from stac.cli.waiting import Waiting
 from stacnet.spec import NetworkSpec
 
@@ -48,6 +48,7 @@ def _looked(store: Store, *, images: int, device: str | None = None) -> "tuple[C
 
 
 def _report(folders: list[str], out: str | Path | None) -> str:
+    without_pandas()
     with Waiting("writing the report"):
         from analysis.report import report
 
@@ -152,6 +153,7 @@ def _map_table(chart: "ClassRepMap") -> Table:
 
 def compare(command: c.Compare) -> None:
     """Print the answer, or every number."""
+    without_pandas()
     store = Store(command.folder)
     with Waiting("comparing the picks with what was searched"):
         from analysis.judge import compare as judging
@@ -196,6 +198,7 @@ def _show_ranking(console: Console, comparison: "Comparison") -> None:
 
 def replay(command: c.Replay) -> None:
     """Print how a sampler would have fared."""
+    without_pandas()
     with Waiting("reading the study's results") as waiting:
         from analysis.replay.replays import Simulation, replay_study
 
@@ -209,7 +212,7 @@ def replay(command: c.Replay) -> None:
     if command.json:
         from analysis.judge.comparison import plain
 
-        print(json.dumps(plain([asdict(one) for one in found])))
+        print(json.dumps(plain(found)))
         return
     from analysis.report.replay_table import HEADINGS, NOTE, replay_rows
 

@@ -3,7 +3,6 @@
 import difflib
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -192,7 +191,7 @@ def to_json(chart: ClassRepMap) -> str:
     """Every reading of the map."""
     from analysis.judge.comparison import plain
 
-    return json.dumps(plain(asdict(chart)))
+    return json.dumps(plain(chart))
 
 
 def _scales(text: str) -> list[int]:

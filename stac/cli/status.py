@@ -1,18 +1,17 @@
 """`stac status`: how far a study is, once or again and again, and whether its store is sound."""
 
 import json
-import sys
 import time
 from dataclasses import asdict
 
-import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from search.store.check import check, look
+from search.store.past import Past
 from search.store.prices import bill, read_prices
 from search.store.status import Status, status
 from search.store.store import Store
+from stac.cli.lean import without_pandas
 from stac.cli.study_commands import Status as StatusCommand
 
 AGAIN_S = 5.0
@@ -20,9 +19,13 @@ AGAIN_S = 5.0
 
 def run(command: StatusCommand) -> int:
     """Print the status; exit code 1 if --check found a broken rule."""
-    _without_pandas()
+    without_pandas()
     store = Store(command.folder)
-    past = look(store) if command.check else store
+    past: Store | Past = store
+    if command.check:
+        from search.store.check import look
+
+        past = look(store)
     now = status(past, curves=command.check)
     _show(now, command)
     while command.watch and (now.running or now.missing):
@@ -30,36 +33,19 @@ def run(command: StatusCommand) -> int:
         past = store
         now = status(store, curves=False)
         _show(now, command)
-    if not command.check:
-        return 0
+    return _checked(past) if command.check else 0
+
+
+def _checked(past: Store | Past) -> int:
+    """Print the rules that are broken; 1 if there are any."""
+    from search.store.check import check
+
     broken = check(past)
     for line in broken:
         print(line)
     if not broken:
         print("every rule of the store holds")
     return 1 if broken else 0
-
-
-class _NoPandas:
-    """Finds no pandas."""
-
-    @staticmethod
-    def find_spec(name: str, path: object = None, target: object = None) -> None:
-        """Refuse pandas; say nothing of other modules."""
-        if name == "pandas":
-            raise ModuleNotFoundError("not looked for", name=name)
-
-
-def _without_pandas() -> None:
-    """Let pyarrow look for pandas now, and once, and find none.
-
-    With its first array it would import it, which takes longer than a small study's whole status.
-    """
-    sys.meta_path.insert(0, _NoPandas)  # type: ignore[arg-type]
-    try:
-        pa.array([])
-    finally:
-        sys.meta_path.remove(_NoPandas)  # type: ignore[arg-type]
 
 
 def _show(now: Status, command: StatusCommand) -> None:

@@ -11,7 +11,8 @@ from rich.table import Table
 
 from search.drive.ray_session import lent_cpus
 from search.store.shipped import SCHEME, shipped_studies
-from search.study.networks import networks, num_networks, num_trainings
+from search.study.networks import networks, num_networks
+from search.study.paper_studies import WITHIN_ENVELOPE
 from search.study.studies import TRAINING_CORE_S, named_studies
 from search.study.study import Exhaustive, Study
 from stac.cli.study_commands import Bench, Studies
@@ -36,6 +37,9 @@ def run(command: Studies) -> int:
 
 def bench(command: Bench) -> int:
     """Print what ships; 0."""
+    from stac.cli.lean import without_pandas
+
+    without_pandas()
     facts = [shipped_facts(name) for name in shipped_studies()]
     if command.json:
         print(json.dumps(facts))
@@ -80,13 +84,16 @@ def study_facts(make: Callable[[], Study], *, cores: int) -> dict[str, Any]:
     None where `stac plan` has to time them; a sampled study's space is not listed.
     """
     study = make()
-    among = networks(study.space) if isinstance(study.strategy, Exhaustive) else None
-    trainings = num_trainings(study, among)
+    number = WITHIN_ENVELOPE.get(study.name)
+    if number is None:
+        is_whole = isinstance(study.strategy, Exhaustive)
+        number = num_networks(study, networks(study.space) if is_whole else None)
+    trainings = number * len(study.seeds)
     training_s = TRAINING_CORE_S.get(study.name)
     waves = -(-trainings * study.resources.cpus // cores)
     return {
         "study": study.name,
-        "networks": num_networks(study, among),
+        "networks": number,
         "cells": trainings,
         "hours": waves * training_s / 3600 if training_s else None,
         "about": _about(make),

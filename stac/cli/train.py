@@ -54,7 +54,8 @@ def one_training_study(command: Train) -> Study:
 
 def _tell(store: Store, study: Study, *, is_stopped: bool) -> int:
     """Print how it ended, and draw the curve; the exit code."""
-    from analysis.report.curves import draw_curves, learning_curves
+    from analysis.report.curves import learning_curves
+    from analysis.report.figure_curves import draw_curves
     from analysis.report.figures import to_bytes
 
     network_id = study.space.spec(0).network_id

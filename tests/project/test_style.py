@@ -62,8 +62,8 @@ def test_no_source_defers_annotations(path: Path) -> None:
         ("stac.cli.commands", {"torch", "ray", "matplotlib", "numpy", "pyarrow", "optuna"}),
         ("stac.cli.studies", {"torch", "ray", "pyarrow", "optuna", "pydantic", "sklearn"}),
         ("search.study.networks", {"torch", "ray", "pyarrow", "optuna"}),
-        ("search.store.store", {"ray", "optuna", "matplotlib"}),
-        ("analysis.judge.compare", {"ray", "optuna"}),
+        ("search.store.store", {"torch", "ray", "optuna", "matplotlib"}),
+        ("analysis.judge.compare", {"torch", "ray", "optuna", "matplotlib"}),
         ("analysis.look.classrepsim", {"ray", "optuna"}),
     ],
 )

@@ -8,14 +8,9 @@ from planted import planted_accuracy, planted_store, small_study
 
 from analysis.judge.random_search import trials_to_match
 from analysis.predict.picks import Picks, make_pick
-from analysis.replay.replays import (
-    Simulation,
-    against_alone,
-    replays,
-    shuffled,
-    stored_replays,
-)
+from analysis.replay.replays import Simulation, against_alone, replays, stored_replays
 from analysis.replay.saved import trials_saved
+from analysis.replay.shuffled import shuffled
 from analysis.replay.simulate import Target, Trial, simulate, summarise
 from analysis.replay.starts import ALONE, Start, is_wrong, starts
 from analysis.replay.table import tabulated
