@@ -58,7 +58,21 @@ ray.init(logging_level="ERROR")
 rows = stac.open("/mnt/shared/study").frame().num_rows
 print("COUNTED", int(ray.cluster_resources()["CPU"]), rows)
 """
+ALONE = """
+import sys
+
+from dataclasses import replace
+
+from search.drive.run import Options, search
+from search.study.studies import load_study
+
+if __name__ == "__main__":
+    study = load_study(sys.argv[1] + "/study.py:placements")
+    study = replace(study, space=replace(study.space, scales=(("off",), *study.space.scales[1:])))
+    search(study, sys.argv[1] + "/alone", options=Options())
+"""
 SCRIPTS = {
+    "alone.py": ALONE,
     "count.py": COUNT,
     "study.py": STUDY,
     "preflight.py": PREFLIGHT,

@@ -12,8 +12,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from cluster_facts import Story
 from cluster_scripts import SCRIPTS, guide_commands
-from cluster_story import PATIENCE_S, Story, tell
+from cluster_story import PATIENCE_S, tell
 from hosts import ROOT, hosts, need_hosts
 
 from search.store.check import check
@@ -22,19 +23,6 @@ from search.store.store import Store
 
 pytestmark = pytest.mark.timeout(1800)  # the story is told in the first test's set-up
 NOT_CODE = (".venv", ".uv", ".git", "out", "dist", "shared", ".library", "__pycache__")
-ALONE = """
-import sys
-
-from dataclasses import replace
-
-from search.drive.run import Options, search
-from search.study.studies import load_study
-
-if __name__ == "__main__":
-    study = load_study(sys.argv[1] + "/study.py:placements")
-    study = replace(study, space=replace(study.space, scales=(("off",), *study.space.scales[1:])))
-    search(study, sys.argv[1] + "/alone", options=Options())
-"""
 CELLS = 27
 ALONE_TOO = 9  # those with no attention in the first stage
 
@@ -45,7 +33,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     need_hosts()
     with hosts(tmp_path_factory.mktemp("cluster") / "net") as world:
         shared = world.folder / "shared"
-        for name, text in (SCRIPTS | {"alone.py": ALONE}).items():
+        for name, text in SCRIPTS.items():
             (shared / name).write_text(text)
         (shared / "empty").write_bytes(bytes(5))  # the frame of a gRPC message without fields
         ignored = shutil.ignore_patterns(*NOT_CODE)
