@@ -83,7 +83,7 @@ def wait(*, gpus: int, cpus: int, timeout_s: float) -> str:
             have = f"{found.get('GPU', 0):g} GPUs, {found.get('CPU', 0):g} CPUs"
             if found.get("GPU", 0) >= gpus and found.get("CPU", 0) >= cpus:
                 return have
-            why = launches(private.autoscaler_report(_gcs()))
+            why = launches_now()
             if time.monotonic() > deadline:
                 wanted = f"wanted {gpus} GPUs, {cpus} CPUs in {timeout_s:g} s, got {have}"
                 raise TimeoutError(f"{wanted}; the autoscaler says: {why}")
@@ -92,6 +92,15 @@ def wait(*, gpus: int, cpus: int, timeout_s: float) -> str:
             time.sleep(POLL_S)
     finally:
         request_resources(bundles=[])
+
+
+def launches_now() -> str:
+    """What the autoscaler of this machine's cluster launches, and what it last could not, and why.
+
+    Raises:
+        ConnectionError: there is none.
+    """
+    return launches(private.autoscaler_report(_gcs()))
 
 
 def launches(report: str) -> str:

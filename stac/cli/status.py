@@ -1,6 +1,7 @@
 """`stac status`: how far a study is, once or again and again, and whether its store is sound."""
 
 import json
+import os
 import time
 from dataclasses import asdict
 
@@ -52,6 +53,8 @@ def _show(now: Status, command: StatusCommand) -> None:
     facts = asdict(now)
     if command.prices:
         facts["money"] = bill(now.spending, read_prices(command.prices)).total
+    if os.environ.get("RAY_ADDRESS"):
+        facts["cluster"] = _cluster()
     if command.json:
         print(json.dumps(facts), flush=True)
         return
@@ -60,6 +63,16 @@ def _show(now: Status, command: StatusCommand) -> None:
     for name, value in facts.items():
         table.add_row({"cells": "trainings"}.get(name, name.replace("_", " ")), _text(value))
     Console().print(table)
+
+
+def _cluster() -> str:
+    """What the autoscaler of the cluster that this machine belongs to says of its launches."""
+    from search.cluster.on_head import launches_now
+
+    try:
+        return launches_now()
+    except Exception as error:  # the study's figures are told, whatever becomes of the cluster
+        return " ".join(str(error).split())
 
 
 def _text(value: object) -> str:

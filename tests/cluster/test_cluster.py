@@ -155,6 +155,7 @@ def test_ray_attach_is_a_shell_with_stac_and_ray_submit_a_driver_on_the_cluster(
     story: Story,
 ) -> None:
     assert '"complete": ' in story.attached, story.attached
+    assert '"cluster": "Pending: ' in story.attached, story.attached
     cpus, rows = re.findall(r"COUNTED (\d+) (\d+)", story.submitted)[0]
     assert int(cpus) >= 1
     assert int(rows) >= 1

@@ -2,6 +2,8 @@
 
 import re
 import subprocess
+import time
+from dataclasses import replace
 from os import defpath
 from pathlib import Path
 
@@ -10,7 +12,11 @@ import yaml
 from hosts import need_hosts
 from ray.autoscaler._private.autoscaler import AutoscalerSummary
 from ray.autoscaler._private.load_metrics import LoadMetricsSummary
+from ray.autoscaler._private.node_provider_availability_tracker import (
+    NodeProviderAvailabilityTracker,
+)
 from ray.autoscaler._private.util import format_info_string, hash_runtime_conf
+from ray.autoscaler.node_launch_exception import NodeLaunchException
 from ray.autoscaler.v2.schema import ClusterStatus, LaunchRequest
 from ray.autoscaler.v2.utils import ClusterStatusFormatter
 
@@ -19,6 +25,11 @@ from search.cluster.cluster_file import read_cluster
 from search.cluster.on_head import launches
 from search.errors import ClusterError
 
+NO_CAPACITY = (
+    "InsufficientInstanceCapacity",
+    "We currently do not have sufficient g5.xlarge capacity in the Availability Zone you "
+    "requested (us-west-2a).",
+)
 ROOT = Path(__file__).parents[2]
 
 
@@ -137,6 +148,13 @@ def test_the_cause_of_a_failed_launch_is_taken_from_the_report_of_either_autosca
     said = launches(format_info_string(empty, first, verbose=True))
     waiting = "Pending: 10.0.0.7: gpu_spot, waiting-for-ssh Recent failures: (no failures)"
     assert said == waiting
+    tracker = NodeProviderAvailabilityTracker()
+    tracker.update_node_availability(
+        "gpu_spot", int(time.time()), NodeLaunchException(*NO_CAPACITY, None)
+    )
+    first = replace(first, node_availability_summary=tracker.summary(), pending_nodes=[])
+    said = launches(format_info_string(empty, first, verbose=True))
+    assert re.search(r"gpu_spot: InsufficientInstanceCapacity .* \(us-west-2a\)", said), said
     failed = LaunchRequest(
         instance_type_name="g5.xlarge",
         ray_node_type_name="gpu_spot",
