@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from search.drive.machine import device_name
+from search.drive.machine import device_name, gpu_bytes
 from search.drive.pace import Pace, device_of, pace
 from search.drive.ray_session import lent_cpus
 from search.errors import StudyError
@@ -30,6 +30,9 @@ from stacnet.spec import NetworkSpec
 PICKS = 10  # distinct networks among the picks: a guess, their maps are not drawn yet
 REFERENCES = 3  # vanilla, SE everywhere, and what the seeds that select would choose
 HOUR_S = 3600.0
+SPARE = 1.25  # times the measured peak: what the caching allocator holds besides
+CONTEXT_BYTES = 600 * 2**20  # of CUDA, in each process
+MOST_SHARES = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,7 @@ class Machine:
             where there is none.
         devices: how many units a training holds.
         slots: trainings at once.
+        gpu_bytes: memory of the GPU; 0 without one.
     """
 
     device: str
@@ -58,6 +62,7 @@ class Machine:
     is_wanted: bool
     devices: float
     slots: int
+    gpu_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +90,8 @@ class Forecast:
         vanilla, median, dearest: networks, by MACs.
         trainings: of the search; finalists: of `stac finalists`, about: picks are not known yet.
         device_hours: trainings times units; hours: of the clock, with all slots at work.
+        share: of this GPU, that the dearest network needs; None without a GPU, or where it is too
+            small.
         flop: arithmetic of it all: 2 for each multiply-accumulate, a backward pass as two forward.
     """
 
@@ -97,6 +104,7 @@ class Forecast:
     finalists: int
     device_hours: float
     hours: float
+    share: float | None
     flop: float
     storage: Storage
 
@@ -137,6 +145,7 @@ def forecast(
         finalists=fresh,
         device_hours=(own + fresh) * typical_s * machine.devices / HOUR_S,
         hours=waves * typical_s / HOUR_S,
+        share=share_for(paces[2].measured_bytes, machine.gpu_bytes),
         flop=(own + fresh) * training_flop(paces[1], study, images),
         storage=Storage(
             tables=(own + fresh) * row_bytes(study, middle, images),
@@ -155,7 +164,21 @@ def machine_of(study: Study, slots: int | None) -> Machine:
         is_wanted=True,
         devices=study.resources.gpus if on_gpu else study.resources.cpus,
         slots=slots or slots_here(study),
+        gpu_bytes=gpu_bytes() if on_gpu else 0,
     )
+
+
+def share_for(peak_bytes: int | None, gpu_bytes: int) -> float | None:
+    """About 1/n of a GPU, where n trainings fit; None if unknown, or if not one does.
+
+    Args:
+        peak_bytes: of the training, on the GPU.
+        gpu_bytes: memory of the GPU; 0 if there is none.
+    """
+    if peak_bytes is None:
+        return None
+    fits = min(int(gpu_bytes // (SPARE * peak_bytes + CONTEXT_BYTES)), MOST_SHARES)
+    return round(10_000 // fits / 10_000, 4) if fits else None  # in Ray's steps
 
 
 def images_of(study: Study) -> Images:

@@ -37,6 +37,11 @@ def cap_gpu_memory(share: float) -> None:
         torch.cuda.set_per_process_memory_fraction(min(share, 1.0))
 
 
+def gpu_bytes() -> int:
+    """Memory of this machine's first GPU; 0 without one."""
+    return torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else 0
+
+
 @lru_cache(maxsize=2)
 def device_name(*, on_gpu: bool) -> str:
     """Processor or accelerator, as it calls itself."""

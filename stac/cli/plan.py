@@ -110,6 +110,9 @@ def _rows(found: "Forecast", price: float | None) -> Iterator[tuple[str, str]]:
     if not machine.is_wanted:
         yield "arithmetic", _arithmetic(found.flop)
     yield "memory", f"{_memory(found.dearest.pace)}, in a training of the dearest network"
+    if found.share is not None:
+        several = f"so that {round(1 / found.share)} train on one at once"
+        yield "share of GPU", f"--override resources.gpus={found.share:.4g}, {several}"
     parts = f"tables {_size(storage.tables)}, weights {_size(storage.weights)}"
     meanwhile = f"checkpoints meanwhile {_size(storage.checkpoints)}"
     yield "storage", f"{_size(storage.tables + storage.weights)} ({parts}); {meanwhile}"

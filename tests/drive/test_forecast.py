@@ -15,6 +15,7 @@ from search.drive.forecast import (
     images_of,
     num_finalists,
     row_bytes,
+    share_for,
     training_s,
 )
 from search.drive.pace import STEPS, Pace, made_up, pace
@@ -145,3 +146,22 @@ def test_made_up_images_fit_the_network_and_are_seen_more_than_once() -> None:
     assert (len(splits.train), len(splits.val), splits.classes) == (5 * STEPS, 5, 7)
     assert splits.train.shape == (3, 16, 16)
     assert splits.train.labels_N.max() < 7
+
+
+@pytest.mark.parametrize(
+    ("peak", "gpu", "share"),
+    [
+        (None, 24 * 2**30, None),
+        (2**30, 0, None),
+        (2**30, 24 * 2**30, 0.0769),  # 1.25 GiB and a context of 0.59 GiB: 13 of them
+        (10 * 2**30, 24 * 2**30, 1.0),
+        (20 * 2**30, 24 * 2**30, None),
+        (2**20, 80 * 2**30, 0.0625),
+    ],
+)
+def test_a_share_of_a_gpu_holds_what_a_training_was_seen_to_take(
+    peak: int | None, gpu: int, share: float | None
+) -> None:
+    assert share_for(peak, gpu) == share
+    if share:
+        assert replace(Resources(), gpus=share).gpus == share
