@@ -29,6 +29,7 @@ def small_demo() -> studies.Study:
 def test_the_demo_ends_in_a_report_on_its_own_study_and_on_those_that_ship(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("STACNET_CPUS", "1")  # each slot is a process that loads torch
     monkeypatch.setattr(studies, "demo", small_demo)
     monkeypatch.setattr(shipped, "FOLDER", tmp_path / "shipped")
     study = small_study()
