@@ -27,6 +27,7 @@ from search.study.networks import networks
 from search.study.prior import turns
 from search.study.training import Training
 
+pytestmark = pytest.mark.slow  # some hundred searches
 TWICE = Simulation(runs=2, concurrency=2)
 NETWORKS = networks(small_study().space)
 

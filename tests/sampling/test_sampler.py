@@ -15,6 +15,7 @@ from search.study.networks import networks
 from search.study.study import Objective, SamplerName
 from search.study.training import Outcome, Training
 
+pytestmark = pytest.mark.slow  # fits models
 SAMPLERS = get_args(SamplerName)
 
 

@@ -12,6 +12,7 @@ from search.study.networks import networks
 from stac.cli.analysis import demo
 from stac.cli.commands import Demo
 
+pytestmark = pytest.mark.slow  # a search on Ray
 DEMO = studies.demo()
 
 
