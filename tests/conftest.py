@@ -27,9 +27,11 @@ SHAPED = {
 # Begun first, and the rest fills gaps.
 LONGEST = ("test_cluster", "test_kill", "test_stop", "test_run", "test_s3", "test_takeover")
 LONGEST += ("test_documents", "test_wheel", "test_ray_up_aws", "test_demo")
-# A file with such a line starts processes, or says that it takes seconds.
+# A file with such a line starts processes or Ray, or says that it takes seconds.
 SLOW = re.compile(
-    r"^(import subprocess|from searches import .*\bDriver\b|pytestmark = .*\.slow\b)", re.M
+    r"^(import subprocess|from searches import .*\bDriver\b|from search.drive.ray_session import"
+    r"|pytestmark = .*\.slow\b)",
+    flags=re.M,
 )
 
 
