@@ -6,7 +6,7 @@ import re
 import runpy
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -18,9 +18,6 @@ from official_data import write_cifar10
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from search.drive.desk import Desk
-from search.drive.engine import Options
-from search.drive.here import run_here
 from search.drive.ray_session import ray_session
 
 pytestmark = pytest.mark.timeout(600)  # the first one starts Ray and plays the tutorial, too
@@ -85,21 +82,6 @@ def tutorial(one_ray: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
 
 
 @pytest.fixture
-def on_ray(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The README's searches, and the tutorial's; on the other pages each trains in this process.
-
-    A search on Ray is a worker that loads torch anew.
-    """
-
-    def here(desk: Desk, options: Options, begin: Callable[[], None]) -> None:
-        begin()
-        run_here(desk, make_trainer=options.stand_in)
-
-    if "README" not in request.node.name:
-        monkeypatch.setattr("search.drive.engine._execute_on_ray", here)
-
-
-@pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to work in, from which Python files can be imported, with its own data."""
     monkeypatch.chdir(tmp_path)
@@ -132,7 +114,7 @@ def test_the_tutorial_leads_from_nothing_to_a_verdict(tutorial: tuple[Path, str]
 
 @pytest.mark.parametrize("page", PLAYED)
 def test_every_block_of_a_page_runs_in_order(
-    page: str, tutorial: tuple[Path, str], on_ray: None, desk: Path
+    page: str, tutorial: tuple[Path, str], desk: Path
 ) -> None:
     if page == "docs/own_data.md":
         lay_out(desk)
@@ -160,7 +142,6 @@ def test_the_readmes_five_statements_run_as_they_are_written(
 def test_an_example_runs_in_an_empty_folder(
     example: Path,
     tutorial: tuple[Path, str],
-    on_ray: None,
     desk: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
