@@ -24,7 +24,7 @@ PIP = $(UV) pip install --compile-bytecode --python $(BIN)/python
 SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 CUDA := torch|torchvision|triton|nvidia-[a-z0-9-]+|cuda-[a-z]+
 
-.PHONY: setup install stamp demo test test-long check docs notebook lock clean
+.PHONY: setup install stamp demo test test-quick test-long check docs notebook lock clean
 
 setup:
 	@test "$$($(STAMP))" = "$$(cat .venv/.installed 2>/dev/null)" || $(MAKE) --no-print-directory install
@@ -58,6 +58,9 @@ demo: setup
 
 test: setup
 	$(BIN)/pytest -m "not long" -n 3 --dist loadfile --no-loadscope-reorder --durations=15
+
+test-quick: setup
+	$(BIN)/pytest -m "not long and not slow" -n 2 --dist loadfile
 
 test-long: setup
 	$(BIN)/pytest --timeout=3600

@@ -3,11 +3,13 @@
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from stacnet.attention import make_gate
@@ -93,7 +95,8 @@ def _count(network: nn.Module, x_BCHW: Tensor) -> dict[str, int]:
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.register_forward_hook(layers.add)
     saved = _SavedBytes(network)
-    with saved_tensors_hooks(saved.add, lambda kept: kept), FlopCounterMode(display=False) as flops:
+    flops = FlopCounterMode(display=False)
+    with saved_tensors_hooks(saved.add, lambda kept: kept), flops, _ShapesOfNorms():
         network(x_BCHW)
     params = sum(parameter.numel() for parameter in network.parameters())
     return {
@@ -103,6 +106,19 @@ def _count(network: nn.Module, x_BCHW: Tensor) -> dict[str, int]:
         "activations": layers.outputs // _BATCH,
         "saved_bytes": saved.total // _BATCH,
     }
+
+
+class _ShapesOfNorms(TorchDispatchMode):
+    """Batch norms of meta tensors give shapes at once: torch reckons them through, in Python."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func.overloadpacket is not torch.ops.aten.native_batch_norm:
+            return func(*args, **(kwargs or {}))
+        x_BCHW = args[0]
+        mean_C, deviation_C = (x_BCHW.new_empty(x_BCHW.shape[1]) for _ in range(2))
+        return torch.empty_like(x_BCHW), mean_C, deviation_C
 
 
 class _LayerCounts:

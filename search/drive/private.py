@@ -43,6 +43,24 @@ def on_the_loopback() -> Iterator[None]:
         constants.ENABLE_RAY_CLUSTER = before
 
 
+@contextmanager
+def without_watchers() -> Iterator[None]:
+    """A Ray that is started in the body has no autoscaler, dashboard or reader of logs.
+
+    Nobody would ask these three processes, and to start them takes 3 s of CPU.
+    """
+    node: Any = import_module("ray._private.node").Node
+    names = ("start_monitor", "start_log_monitor", "start_api_server")
+    before = {name: getattr(node, name) for name in names}
+    for name in names:
+        setattr(node, name, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        for name, function in before.items():
+            setattr(node, name, function)
+
+
 def head_address() -> str:
     """`host:port` of this machine's cluster.
 

@@ -25,6 +25,7 @@ ALWAYS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_prestart_worker_first_driver": "0",  # a slot gets a worker of its own, and waits for these
 }
 LOOK_EVERY_S = 0.5
 START_S = 90.0
@@ -187,7 +188,7 @@ def alone(folder: str) -> Iterator[None]:
     os.environ.update(changed)
     private.read_token_anew()
     try:
-        with private.on_the_loopback():
+        with private.on_the_loopback(), private.without_watchers():
             yield
     finally:
         for name, value in before.items():

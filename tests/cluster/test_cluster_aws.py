@@ -15,6 +15,8 @@ from search.cluster import aws
 from search.cluster.aws_provider import AwsProvider
 from search.errors import ClusterError
 
+pytestmark = pytest.mark.slow  # a new AWS for each test
+
 
 @pytest.fixture
 def resolved(amazon: Any, tmp_path: Path) -> dict[str, Any]:

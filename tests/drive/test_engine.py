@@ -26,6 +26,7 @@ from search.study.study import Finalists, Resources, Sampled, Study
 from search.study.training import Job
 from stacnet.protocol import EpochResult
 
+pytestmark = pytest.mark.slow  # some hundred trainings
 HERE = Options(in_process=True, progress=False, stand_in=smooth)
 
 

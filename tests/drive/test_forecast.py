@@ -26,6 +26,7 @@ from search.study.study import Resources, Study
 from stacnet.data_spec import Prepared
 from stacnet.spec import NetworkSpec, resnet
 
+pytestmark = pytest.mark.slow  # trains
 ONE = Pace(
     network_id="0" * 16,
     params=1000,

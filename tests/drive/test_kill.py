@@ -8,23 +8,24 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from searches import Driver
+from searches import Driver, cheap
 
+from search.drive.run import Options, resume, search
 from search.store.check import check
 from search.store.part import KEY
 from search.store.schema import DETERMINISTIC_CELLS, DETERMINISTIC_EPOCHS
 from search.store.store import Store
 
 CELLS = 54
+HERE = Options(in_process=True, progress=False)
 pytestmark = pytest.mark.timeout(1800)  # a slow machine is no fault here
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """The cheap study, run in peace, in one slot."""
+    """The cheap study, run in peace, without Ray."""
     out = tmp_path_factory.mktemp("peace") / "study"
-    driver = Driver(out, "cheap", slots=1)
-    assert driver.finish() == 0, driver.log.read_text()
+    assert search(cheap(), out, options=HERE).ended == CELLS
     return Store(out)
 
 
@@ -37,7 +38,7 @@ def facts(store: Store) -> tuple[list, list]:
 
 
 def kill_at_moments(out: Path, *, moments: int, seed: int) -> Counter:
-    """Start, kill at a random moment, again and again; then let it finish. Statuses of attempts.
+    """Start, kill at a random moment, again and again; then finish it. Statuses of attempts.
 
     Every second time while it starts, otherwise after a random number of new trainings.
     """
@@ -50,8 +51,7 @@ def kill_at_moments(out: Path, *, moments: int, seed: int) -> Counter:
             driver.wait_for_trainings(len(list(out.glob("cells/*.parquet"))) + rng.randint(1, 8))
             time.sleep(rng.random() * 0.3)
         driver.kill_all()
-    driver = Driver(out, "cheap")
-    assert driver.finish() == 0, driver.log.read_text()
+    assert resume(out, options=HERE).finished
     return Counter(Store(out).trainings(["status"], all_attempts=True)["status"].to_pylist())
 
 
@@ -113,8 +113,7 @@ def test_a_full_disk_is_a_clear_error_and_the_search_resumes_when_there_is_space
         assert "disk must have space" in driver.log.read_text()
         assert 0 < Store(out).trainings(KEY).num_rows < CELLS
         ballast.unlink()
-        driver = Driver(out, "cheap", log=tmp_path / "log", slots=1)
-        assert driver.finish() == 0, driver.log.read_text()
+        assert resume(out, options=HERE).finished
         assert_nothing_lost_and_nothing_twice(out, undisturbed)
     finally:
         subprocess.run(["umount", disk], check=True)

@@ -20,6 +20,7 @@ from stacnet.data.prepare import open_source, prepare
 from stacnet.data_spec import Prepared
 from stacnet.spec import AttentionSpec
 
+pytestmark = pytest.mark.slow  # trains
 SMALL = {
     "protocol.epochs": "1",
     "protocol.batch_size": "16",

@@ -17,6 +17,7 @@ from search.study.networks import networks
 from search.study.prior import turns
 from search.study.study import Sampled, Study
 
+pytestmark = pytest.mark.slow  # some searches
 HERE = Options(in_process=True, progress=False, stand_in=smooth)
 
 

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 PLACES = {  # one file for Ray; one line each for the others
     "search/drive/private.py",
     "search/sampling/optuna_space.py",
+    "stacnet/cost.py",
     "stacnet/recipe.py",
 }
 PACKAGES = ("stacnet", "search", "analysis", "stac")
@@ -32,6 +33,9 @@ PRIVATE = re.compile(r"\b(?:ray|optuna|torch|tyro|pyarrow)\b[\w.]*\._\w+|\._get_
         ("core.generated.autoscaler_pb2", "DrainNodeReason", "the same"),
         ("_private.worker", "_global_node", "the end of a private Ray when its driver is killed"),
         ("_private.worker", "print_to_stdstream", "a clean progress bar"),
+        ("_private.node", "Node.start_monitor", "a private Ray without an autoscaler"),
+        ("_private.node", "Node.start_log_monitor", "a private Ray without a reader of logs"),
+        ("_private.node", "Node.start_api_server", "a private Ray without a dashboard"),
         ("_private.ray_constants", "ENABLE_RAY_CLUSTER", "a private Ray on the loopback only"),
         ("_private.ray_constants", "DEBUG_AUTOSCALING_STATUS", "stac cluster wait: why not"),
         ("_private.ray_constants", "DEBUG_AUTOSCALING_ERROR", "stac cluster wait: why not"),

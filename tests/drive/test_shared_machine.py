@@ -102,6 +102,13 @@ def test_the_token_is_neither_in_the_home_folder_nor_in_the_environment(folder: 
     assert not theirs.exists() or theirs.read_text() != token
 
 
+def test_a_private_ray_has_no_process_that_nobody_would_ask(folder: Path) -> None:
+    lines = [Path(f"/proc/{pid}/cmdline").read_text() for pid in descendants(os.getpid())]
+    started = {Path(word).name for line in lines for word in line.split("\0")}
+    assert "gcs_server" in started
+    assert not {"monitor.py", "log_monitor.py", "dashboard.py"} & started
+
+
 def test_socket_names_fit_with_the_longest_process_number(folder: Path) -> None:
     longest = max((str(one) for one in folder.glob("r/session_2*/sockets/*")), key=len)
     digits = len(str(os.getpid()))

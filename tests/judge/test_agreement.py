@@ -25,6 +25,7 @@ from analysis.judge.ranks import (
     top_overlap,
 )
 
+pytestmark = pytest.mark.slow  # simulates some thousand studies
 NAN = float("nan")
 
 

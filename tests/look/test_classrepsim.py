@@ -22,6 +22,7 @@ from stacnet.resnet import build
 from stacnet.spec import resnet
 from stacnet.train import Trainer
 
+pytestmark = pytest.mark.slow  # trains
 CPU = torch.device("cpu")
 
 

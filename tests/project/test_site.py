@@ -13,6 +13,7 @@ import stac
 from stac.cli.commands import parse
 from stac.cli.known import known_commands
 
+pytestmark = pytest.mark.slow  # builds the site
 OTHER_ORIGIN = re.compile(
     r"""(?:\bsrc\s*=\s*["']?|<link[^>]*\bhref\s*=\s*["']?|@import\s*(?:url\()?["']?|url\(\s*["']?)"""
     r"""((?:https?:)?//[^"')\s>]+)""",

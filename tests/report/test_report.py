@@ -28,6 +28,8 @@ from analysis.report.tables import table_rows
 from search.store.store import Store
 from stacnet.data_spec import Digits
 
+pytestmark = pytest.mark.slow  # a map, replays and figures
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> Store:

@@ -24,6 +24,7 @@ from search.study.prior import BETA, Prior, ranked, turns
 from search.study.study import Exhaustive, SamplerName, Study
 from search.study.training import Outcome, Training
 
+pytestmark = pytest.mark.slow  # some hundred searches
 POINTS = among().points
 TRUTH = [sum(study().space.digits(point)[:3]) for point in POINTS]  # best at the last point
 BEST = POINTS[int(np.argmax(TRUTH))]

@@ -11,9 +11,11 @@ from ninety_six import among, done, study, value
 
 from search.sampling.optuna_space import FlatSpace
 from search.sampling.sampler import AskTell
+from search.study.networks import networks
 from search.study.study import Objective, SamplerName
 from search.study.training import Outcome, Training
 
+pytestmark = pytest.mark.slow  # fits models
 SAMPLERS = get_args(SamplerName)
 
 
@@ -41,9 +43,12 @@ class TestEverySampler:
     def test_trains_no_network_twice_and_visits_all_of_a_small_space(
         self, sampler: SamplerName
     ) -> None:
-        visited = [c.network_id for c in simulate(AskTell(study(sampler), among()))]
-        assert len(visited) == 96
-        assert set(visited) == set(among().network_ids)
+        scales = (("off", 1, 2), ("off", 1, 2), ("off", 1, 2, 4))
+        small = replace(study(sampler), space=replace(study().space, scales=scales))
+        listed = networks(small.space)
+        visited = [c.network_id for c in simulate(AskTell(small, listed))]
+        assert len(visited) == 36
+        assert set(visited) == set(listed.network_ids)
 
     def test_stops_at_its_number_of_trials(self, sampler: SamplerName) -> None:
         assert len(list(simulate(AskTell(study(sampler, trials=15), among())))) == 15
@@ -136,7 +141,7 @@ def test_a_model_is_fitted_to_the_best_and_the_latest_results_only(
     sampler: SamplerName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("search.sampling.sampler.MEMORY", 12)
-    strategy = AskTell(study(sampler), among())
+    strategy = AskTell(study(sampler, trials=48), among())
     values, most = [], 0
     for training in simulate(strategy):
         values.append(value(training))
@@ -145,7 +150,7 @@ def test_a_model_is_fitted_to_the_best_and_the_latest_results_only(
         if len(values) > 1:  # the last one is told after this
             assert max(values[:-1]) in remembered
             assert values[-2] in remembered
-    assert len(values) == 96
+    assert len(values) == 48
     assert 12 < most <= 2 * 12 + 8 + 3  # eight are told after the last ask, and repeats
 
 

@@ -20,6 +20,8 @@ from stac.cli.main import main
 from stacnet.data.images import load
 from stacnet.train import Trainer
 
+pytestmark = pytest.mark.slow  # trains by commands
+
 
 class Ended(NamedTuple):
     """What a command left: exit code and what it printed."""

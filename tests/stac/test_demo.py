@@ -12,6 +12,7 @@ from search.study.networks import networks
 from stac.cli.analysis import demo
 from stac.cli.commands import Demo
 
+pytestmark = pytest.mark.slow  # a search on Ray
 DEMO = studies.demo()
 
 
@@ -29,6 +30,7 @@ def small_demo() -> studies.Study:
 def test_the_demo_ends_in_a_report_on_its_own_study_and_on_those_that_ship(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("STACNET_CPUS", "1")  # each slot is a process that loads torch
     monkeypatch.setattr(studies, "demo", small_demo)
     monkeypatch.setattr(shipped, "FOLDER", tmp_path / "shipped")
     study = small_study()

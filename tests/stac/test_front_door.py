@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -206,12 +207,13 @@ def test_an_interrupted_search_is_a_result_that_says_so_and_goes_on(tmp_path: Pa
     study = replace(cheap(epochs=1, seeds=(0,)), space=space)
     with pytest.raises(ValueError, match="budget_s must be more than 0 seconds"):
         stac.search(study, tmp_path / "x", budget_s=0)
-    result = stac.search(study, tmp_path / "x", budget_s=0.001, progress=False)
+    here: Any = {"in_process": True, "progress": False}  # Ray is in test_documents, test_wheel
+    result = stac.search(study, tmp_path / "x", budget_s=0.001, **here)
     assert result.stopped
     assert "stac.resume goes on" in repr(result)
-    done = stac.resume(result, progress=False)
+    done = stac.resume(result, **here)
     assert not done.stopped
     assert (done.status.complete, done.status.missing) == (8, 0)
-    again = stac.search(study, tmp_path / "y", reuse_from=done, progress=False)
+    again = stac.search(study, tmp_path / "y", reuse_from=done, **here)
     origins = again.frame()["suggested_by"].to_pylist()
     assert origins == [f"reuse:{study.study_id}"] * 8

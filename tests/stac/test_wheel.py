@@ -46,6 +46,7 @@ class Place:
         """What a program of the environment prints, started in the folder."""
         hidden = ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONHOME")
         environ = {name: value for name, value in os.environ.items() if name not in hidden}
+        environ["STACNET_CPUS"] = "1"
         command = [str(self.python.parent / words[0]), *words[1:]]
         done = subprocess.run(
             command, cwd=self.folder, env=environ, capture_output=True, text=True, timeout=200

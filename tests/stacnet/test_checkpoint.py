@@ -17,6 +17,7 @@ from stacnet.protocol import EpochResult, Protocol
 from stacnet.spec import resnet
 from stacnet.train import Trainer
 
+pytestmark = pytest.mark.slow  # trains again and again
 DATA = ScaleSignal(grid=2, size=16, train=70, val=700, test=20)
 SPEC = resnet(8, width=4, input_size=16, classes=8, attention=AttentionSpec(scale=2, reduction=2))
 PLAIN = Protocol(data=DATA, epochs=3, batch_size=16, lr=0.05)

@@ -10,6 +10,7 @@ from stacnet.attention import make_gate
 from stacnet.resnet import build
 from stacnet.spec import AttentionSpec, NetworkSpec
 
+pytestmark = pytest.mark.slow  # compiles
 KINDS = {
     "stac": AttentionSpec(scale=2),
     "stac with every option": AttentionSpec(

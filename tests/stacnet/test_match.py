@@ -13,6 +13,7 @@ from stacnet.pretrained import load_vanilla
 from stacnet.resnet import build
 from stacnet.spec import AttentionSpec, resnet
 
+pytestmark = pytest.mark.slow  # counts the cost of many networks
 SE = AttentionSpec(kind="se")
 
 
