@@ -1,5 +1,6 @@
 """On the worker: a slot of Ray Tune, an actor in which a `Worker` works."""
 
+from contextlib import suppress
 from typing import Any
 
 from ray import tune
@@ -43,9 +44,10 @@ class Slot(tune.Trainable):
         """
         text = notice().read()
         if text is not None:
-            private.drain_this_node(text, seconds=GOES_IN_S)
             leaves = MachineLeaves(text)
             self._worker.stop("preempted", leaves)
+            with suppress(Exception):  # the machine goes, whether Ray hears of it or not
+                private.drain_this_node(text, seconds=GOES_IN_S)
             raise leaves
         return self._worker.step()
 
