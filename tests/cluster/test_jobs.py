@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,14 +43,14 @@ from dataclasses import replace
 from searches import steady
 
 
-def two(epochs=150):
+def two(epochs=30):
     study = steady()
     space = replace(study.space, scales=(("off", 1), ("off",), ("off",)))
     return replace(study, space=space, protocol=replace(study.protocol, epochs=epochs))
 
 
-def two_short():
-    return two(epochs=30)
+def two_longer():
+    return two(epochs=200)
 """
 
 
@@ -87,7 +88,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def job(lab: Lab) -> Job:
-    """A job that is asked to end while both machines train, is requeued, and finishes."""
+    """A job that is asked to end when both machines are there, is requeued, and finishes."""
     need_slurm()
     (lab.shared / "slurm.conf").write_text(SLURM)
     for host in (lab.one, lab.two):
@@ -95,18 +96,18 @@ def job(lab: Lab) -> Job:
         host.run("slurmctld; slurmd" if host is lab.one else "slurmd")
     squeue = lambda: lab.one.run("squeue -h -o %T").strip()  # noqa: E731
     until(lambda: lab.one.run("sinfo -h -o %T").strip() == "idle", "idle machines")
-    sbatch = "sbatch --cpus-per-task=1 cluster/slurm.sbatch /mnt/shared/study.py:two"
-    lab.one.run(f"cd ~/stacnet; {sbatch} /mnt/shared/slurm")
-    store = Store(lab.shared / "slurm")
-    until(lambda: (beat := read_beat(store.storage)) and len(beat.running) == 2, "work on both")
+    sbatch = "sbatch --cpus-per-task=1 --output=/mnt/shared/slurm.log cluster/slurm.sbatch"
+    lab.one.run(f"cd ~/stacnet; {sbatch} /mnt/shared/study.py:two_longer /mnt/shared/slurm")
+    log, store = lab.shared / "slurm.log", Store(lab.shared / "slurm")
+    until(lambda: (beat := read_beat(store.storage)) and beat.running, "work")
+    until(lambda: "Running command on head node" in log.read_text(), "second machine")
     of_ray = lab.two.run("tr '\\0' '\\n' < /proc/$(pidof -s raylet)/environ")
     lab.one.run("scancel --batch --signal=TERM 1")  # what Slurm does at --signal=B:TERM@120
     until(lambda: squeue() == "PENDING", "the requeue")
     (lab.shared / "study.py").write_text("raise ValueError('edited meanwhile')")
     lab.one.run("scontrol update jobid=1 StartTime=now")  # or it rests for two minutes
     until(lambda: not squeue(), "the end")
-    log = lab.one.run("cat ~/stacnet/slurm-1.out")
-    return Job(lab.one.run("scontrol show job 1"), log, of_ray)
+    return Job(lab.one.run("scontrol show job 1"), log.read_text(), of_ray)
 
 
 def need_slurm() -> None:
@@ -130,8 +131,7 @@ def attempts(folder: Path) -> list[dict[str, Any]]:
     """Every attempt of the study in the folder, whose store must be whole."""
     store = Store(folder)
     assert not check(store)
-    columns = ["network_id", "status", "hostname", "code_commit"]
-    return store.trainings(columns, all_attempts=True).to_pylist()
+    return store.trainings(["network_id", "status"], all_attempts=True).to_pylist()
 
 
 def test_a_slurm_job_near_its_time_limit_ends_in_order_and_is_requeued(job: Job) -> None:
@@ -145,14 +145,9 @@ def test_a_requeued_job_resumes_though_the_file_of_its_study_has_changed(job: Jo
 
 
 def test_every_training_of_a_requeued_job_is_in_the_store_once(job: Job, lab: Lab) -> None:
-    rows = attempts(lab.shared / "slurm")
-    of = {
-        status: [row for row in rows if row["status"] == status]
-        for status in ("complete", "preempted")
-    }
-    assert len(rows) == 4
-    assert {row["hostname"] for row in of["preempted"]} == {"one", "two"}
-    assert len({row["network_id"] for row in of["complete"]}) == 2
+    ended = Counter(row["status"] for row in attempts(lab.shared / "slurm"))
+    assert ended["complete"] == 2
+    assert ended["preempted"] == ended.total() - 2 > 0  # what trained when the signal came
 
 
 def test_ray_asks_for_a_token_in_a_slurm_job(job: Job) -> None:
@@ -165,7 +160,7 @@ def test_skys_commands_search_on_two_machines_and_end_ray(lab: Lab) -> None:
     (lab.shared / "run.sh").write_text(
         yaml.safe_load((ROOT / "cluster/sky.yaml").read_text())["run"]
     )
-    given = {"STUDY": "/mnt/shared/study.py:two_short", "OUT": "/mnt/shared/sky"}
+    given = {"STUDY": "/mnt/shared/study.py:two", "OUT": "/mnt/shared/sky"}
     given |= {"SKYPILOT_NODE_IPS": "\n".join(ADDRESSES.values()), "RAY_AUTH_TOKEN": "ab" * 32}
     variables = " ".join(f"{name}='{value}'" for name, value in given.items())
     command = f"cd ~/stacnet; env {variables} SKYPILOT_NODE_RANK=%d bash /mnt/shared/run.sh"
