@@ -63,11 +63,12 @@ class Lab(NamedTuple):
 
 
 class Job(NamedTuple):
-    """What Slurm and the search said, and what stood in the environment of Ray."""
+    """What Slurm and the search said, the environment of Ray, and which of its processes stayed."""
 
     facts: str
     log: str
     of_ray: str
+    left: list[str]
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,8 @@ def job(lab: Lab) -> Job:
     (lab.shared / "study.py").write_text("raise ValueError('edited meanwhile')")
     lab.one.run("scontrol update jobid=1 StartTime=now")  # or it rests for two minutes
     until(lambda: not squeue(), "the end")
-    return Job(lab.one.run("scontrol show job 1"), log.read_text(), of_ray)
+    left = lab.one.ray_processes() + lab.two.ray_processes()
+    return Job(lab.one.run("scontrol show job 1"), log.read_text(), of_ray, left)
 
 
 def need_slurm() -> None:
@@ -150,6 +152,10 @@ def test_every_training_of_a_requeued_job_is_in_the_store_once(job: Job, lab: La
     assert ended["preempted"] == ended.total() - 2 > 0  # what trained when the signal came
 
 
+def test_no_process_of_ray_is_left_when_a_slurm_job_has_ended(job: Job) -> None:
+    assert not job.left
+
+
 def test_ray_asks_for_a_token_in_a_slurm_job(job: Job) -> None:
     assert "RAY_AUTH_MODE=token" in job.of_ray
     assert re.search(r"RAY_AUTH_TOKEN=[0-9a-f]{64}\n", job.of_ray)
@@ -165,8 +171,12 @@ def test_skys_commands_search_on_two_machines_and_end_ray(lab: Lab) -> None:
     variables = " ".join(f"{name}='{value}'" for name, value in given.items())
     command = f"cd ~/stacnet; env {variables} SKYPILOT_NODE_RANK=%d bash /mnt/shared/run.sh"
     with lab.two.popen(command % 1) as other:
-        said = lab.one.run(command % 0, timeout=240)
-        assert "finished: 2 attempts" in said
-        until(lambda: not lab.one.ray_processes(), "end of Ray", timeout_s=30)
-        assert other.wait(timeout=60) == 0
+        try:
+            said = lab.one.run(command % 0, timeout=240)
+            until(lambda: other.poll() is not None, "end of the other", timeout_s=60)
+        finally:
+            other.kill()
+    assert "finished: 2 attempts" in said
+    assert other.returncode == 0
+    until(lambda: not lab.one.ray_processes(), "end of Ray", timeout_s=30)
     assert [row["status"] for row in attempts(lab.shared / "sky")] == ["complete"] * 2
