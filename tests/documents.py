@@ -37,6 +37,7 @@ ELSEWHERE = {
         "stac classrepsim --network": "FILE and FOLDER are the reader's; see test_cli_anynet",
     },
     "docs/cluster.md": {"": "test_cluster runs it on hosts of its own; AWS needs an account"},
+    "docs/other-clusters.md": {"": "needs a Slurm, a Kubernetes, a cloud; see test_jobs"},
     "docs/own_data.md": {"examples/glyph_fonts.sh": "installs packages; any fonts do for a test"},
     "docs/own_study.md": dict.fromkeys(
         (

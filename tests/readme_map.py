@@ -19,6 +19,7 @@ def lines() -> Iterator[str]:
             for path in sorted(room.glob("*.py")):
                 if path.name != "__init__.py":
                     yield f"  {path.name:<18} {_caption(path)}"
+    yield "cluster/    one file each for a job on Slurm, Kubernetes or SkyPilot; and an image"
     yield "tests/    a folder a room: real Ray, real processes killed, real hosts"
 
 
