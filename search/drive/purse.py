@@ -62,7 +62,7 @@ class Purse(Watcher):
         jobs = [job for slot in book.at_work() if (job := book.at(slot))]
         spent = self._spent + sum(self._cost(job.training.training_id, job) for job in jobs)
         if spent >= self._money:
-            self._desk.stop(f"money: {spent:.2f} of {self._money:.2f} spent")
+            self._desk.stop(f"money: {spent:.6g} of {self._money:.6g} spent")
 
     def _cost(self, training: str, job: Job) -> float:
         since = self._since.get(training)
