@@ -126,7 +126,7 @@ class Teller:
             self.story.listening[name] = {program for _, program in found}
             for port, program in found:
                 asked = [
-                    f"curl -s -m 5 {how} -o /dev/null -D - -X POST http://{name}:{port}/{method}"
+                    f"curl -s -m 5 {how} -o /dev/null -D - -X POST http://{ADDRESSES[name]}:{port}/{method}"
                     for how, method in REQUESTS
                 ]
                 said = self.two.run("; ".join(asked), check=False)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import os
 import socket
 import sys
 import time
@@ -114,6 +115,7 @@ def _gcs() -> Any:
 
     Raises:
         ConnectionError: nobody listens there; Ray's own client would try for a minute.
+        ClusterError: somebody does, and this user has no token.
     """
     address = private.head_address()
     host, _, port = address.rpartition(":")
@@ -121,6 +123,9 @@ def _gcs() -> Any:
         socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_S).close()
     except OSError as error:
         raise ConnectionError(f"Ray must answer at {address}, got: {error}") from None
+    if os.environ.get("RAY_AUTH_MODE") == "token" and not private.has_token():
+        rule = "a cluster wants its token"  # without it Ray's client would end this process
+        raise ClusterError(f"{rule}, got none in RAY_AUTH_TOKEN or ~/.ray/auth_token")
     return private.head_client(address)
 
 

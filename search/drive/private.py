@@ -97,6 +97,7 @@ def autoscaler_report(client: Any) -> str:
     constants = import_module("ray._private.ray_constants")
     keys = (constants.DEBUG_AUTOSCALING_STATUS, constants.DEBUG_AUTOSCALING_ERROR)
     status, error = (client.internal_kv_get(key.encode()) for key in keys)
+    import_module("ray.autoscaler.v2.utils").is_autoscaler_v2(gcs_client=client)  # it is kept
     commands = import_module("ray.autoscaler._private.commands")
     return commands.debug_status(status, error, verbose=True, address=client.address)
 

@@ -41,6 +41,7 @@ PRIVATE = re.compile(r"\b(?:ray|optuna|torch|tyro|pyarrow)\b[\w.]*\._\w+|\._get_
         ("_private.ray_constants", "DEBUG_AUTOSCALING_ERROR", "stac cluster wait: why not"),
         ("_private.services", "canonicalize_bootstrap_address_or_die", "stac cluster on the head"),
         ("autoscaler._private.commands", "debug_status", "stac cluster wait: why not"),
+        ("autoscaler.v2.utils", "is_autoscaler_v2", "the same without ray.init: stac status"),
         ("autoscaler._private.local.config", "get_state_path", "ray up of a replaced local head"),
         ("autoscaler._private.local.config", "prepare_local", "cluster.local.yaml"),
         ("autoscaler._private.local.node_provider", "LocalNodeProvider", "cluster.local.yaml"),
