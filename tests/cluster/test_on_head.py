@@ -29,5 +29,5 @@ def test_where_nobody_listens_nobody_is_at_work(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(private, "head_address", lambda: "127.0.0.1:1")
     monkeypatch.setattr(on_head.runs, "running", list)
     on_head.refuse_if_busy()
-    with pytest.raises(ConnectionError, match="Ray must answer at 127.0.0.1:1"):
+    with pytest.raises(ConnectionError, match=r"Ray must answer at 127\.0\.0\.1:1"):
         on_head.launches_now()
