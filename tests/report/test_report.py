@@ -9,7 +9,6 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-import torch
 from planted import planted_store, small_study
 
 from analysis.judge.compare import compare
@@ -33,7 +32,6 @@ pytestmark = pytest.mark.slow  # a map, replays and figures
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> Store:
-    torch.set_num_threads(1)
     store = planted_store(str(tmp_path_factory.mktemp("report")), small_study(seeds=(0, 1, 2, 3)))
     predict(store, images=160)
     return store
