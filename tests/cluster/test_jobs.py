@@ -50,7 +50,7 @@ def two(epochs=30):
 
 
 def two_longer():
-    return two(epochs=800)
+    return two(epochs=300)
 """
 
 
@@ -89,7 +89,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def job(lab: Lab) -> Job:
-    """A job that is asked to end when both machines are there, is requeued, and finishes."""
+    """A job that is asked to end as soon as something trains, is requeued, and finishes."""
     need_slurm()
     (lab.shared / "slurm.conf").write_text(SLURM)
     for host in (lab.one, lab.two):
@@ -101,8 +101,7 @@ def job(lab: Lab) -> Job:
     lab.one.run(f"cd ~/stacnet; {sbatch} /mnt/shared/study.py:two_longer /mnt/shared/slurm")
     log, store = lab.shared / "slurm.log", Store(lab.shared / "slurm")
     until(lambda: (beat := read_beat(store.storage)) and beat.running, "work")
-    until(lambda: "Running command on head node" in log.read_text(), "second machine")
-    of_ray = lab.two.run("tr '\\0' '\\n' < /proc/$(pidof -s raylet)/environ")
+    of_ray = lab.one.run("tr '\\0' '\\n' < /proc/$(pidof -s raylet)/environ")
     lab.one.run("scancel --batch --signal=TERM 1")  # what Slurm does at --signal=B:TERM@120
     until(lambda: squeue() == "PENDING", "the requeue")
     (lab.shared / "study.py").write_text("raise ValueError('edited meanwhile')")
@@ -121,7 +120,7 @@ def need_slurm() -> None:
         pytest.skip(f"not installed: {lost}")
 
 
-def until(true: Callable[[], Any], what: str, *, timeout_s: float = 240) -> None:
+def until(true: Callable[[], Any], what: str, *, timeout_s: float = 600) -> None:
     """Wait for it."""
     deadline = time.monotonic() + timeout_s
     while not true():
