@@ -50,7 +50,7 @@ def two(epochs=30):
 
 
 def two_longer():
-    return two(epochs=300)
+    return two(epochs=800)
 """
 
 
