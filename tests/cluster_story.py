@@ -137,7 +137,8 @@ class Teller:
         search = "stac search /mnt/shared/study.py:few --out /mnt/shared/in_tmux"
         self.run(f"ray exec --tmux cluster.local.yaml '{search}'")
         status = "stac status /mnt/shared/in_tmux --json"
-        wait_until(lambda: '"missing": 0' in self.run(status, check=False), self.head)
+        over = '"running": 0, "missing": 0'
+        wait_until(lambda: over in self.run(status, check=False), self.head)
         self.story.in_tmux = self.run(status)
 
     def lose_machines(self) -> None:

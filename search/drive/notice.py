@@ -8,12 +8,14 @@ import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
+from http.client import HTTPException
 from pathlib import Path
 
 from search.drive.watcher import Watcher
 
 ASK_EVERY_S = 5.0  # as AWS advises; a server that fails is asked half as often each time
 ANSWER_S = 1.0
+MOST_BYTES = 4096  # of an answer
 GOES_IN_S = 30  # at least: GCP; on AWS it is 120 s
 DMI = Path("/sys/class/dmi/id")
 Headers = dict[str, str]
@@ -44,7 +46,8 @@ class Notice:
     """Asks the metadata server now and then, at most for a second.
 
     Args:
-        ask: text of the notice, None while there is none; raises OSError.
+        ask: text of the notice, None while there is none; raises OSError, HTTPException or
+            ValueError if the server says nothing that can be understood.
     """
 
     def __init__(self, ask: Callable[[], str | None]) -> None:
@@ -57,7 +60,7 @@ class Notice:
         if self._text is None and time.monotonic() >= self._next:
             try:
                 self._text, self._pause_s = self._ask(), ASK_EVERY_S
-            except (OSError, ValueError):
+            except (OSError, HTTPException, ValueError):
                 self._pause_s *= 2
             self._next = time.monotonic() + self._pause_s
         return self._text
@@ -101,6 +104,8 @@ def _of_aws() -> str | None:
     place = f"{server}/latest/meta-data/spot/instance-action"
     try:
         told = json.loads(_fetch(place, {"X-aws-ec2-metadata-token": token}))
+        if not isinstance(told, dict):
+            raise ValueError(f"an instance action must be a JSON object, got {told!r}")
     except urllib.error.HTTPError as error:
         if error.code == 404:
             return None
@@ -122,4 +127,4 @@ def _fetch(address: str, headers: Headers, *, method: str = "GET") -> str:
     asked = urllib.request.Request(address, headers=headers, method=method)
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is on this machine
     with direct.open(asked, timeout=ANSWER_S) as answer:
-        return answer.read().decode()
+        return answer.read(MOST_BYTES).decode()

@@ -4,6 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from search.store.status import Spending
@@ -56,7 +57,7 @@ def read_prices(file: str | Path) -> dict[str, float]:
     if not isinstance(prices, dict):
         raise ValueError(f"{file}: a price table must be {{name: price per hour}}, got {prices}")
     for name, price in prices.items():
-        if isinstance(price, bool) or not isinstance(price, int | float) or not price >= 0:
+        if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < inf:
             raise ValueError(f"{file}: a price must be a number, 0 or more, got {name}: {price}")
     return prices
 

@@ -102,7 +102,8 @@ def job(lab: Lab) -> Job:
     log, store = lab.shared / "slurm.log", Store(lab.shared / "slurm")
     until(lambda: (beat := read_beat(store.storage)) and beat.running, "work")
     of_ray = lab.one.run("tr '\\0' '\\n' < /proc/$(pidof -s raylet)/environ")
-    lab.one.run("scancel --batch --signal=TERM 1")  # what Slurm does at --signal=B:TERM@120
+    for _ in range(3):  # what Slurm does at --signal=B:TERM@120; and somebody who is in a hurry
+        lab.one.run("scancel --batch --signal=TERM 1; sleep 0.3")
     until(lambda: squeue() == "PENDING", "the requeue")
     (lab.shared / "study.py").write_text("raise ValueError('edited meanwhile')")
     lab.one.run("scontrol update jobid=1 StartTime=now")  # or it rests for two minutes

@@ -1,5 +1,7 @@
 """The cloud's notice: read from a metadata server, and what a search does then."""
 
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,22 +54,45 @@ def test_gcp_is_asked_as_its_guide_says(server: Metadata, monkeypatch: pytest.Mo
     assert str(notice().read()).startswith("GCP preempts this machine within 30 s, seen at 20")
 
 
-def test_a_server_that_fails_or_talks_nonsense_is_asked_less_and_less(
-    aws: Metadata, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("said", ["<html>", "[]", "null", '"terminate"', "7", "\xff", "x" * 10**6])
+def test_a_server_that_talks_nonsense_gives_no_notice(
+    said: str, aws: Metadata, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ASK_EVERY_S", 0.0)
+    monkeypatch.setattr(aws, "answer", lambda path, headers: (200, said))
     one = notice()
-    for trouble in ("broken", "nonsense", "gone"):
-        if trouble == "nonsense":
-            aws.broken = False
-            monkeypatch.setattr(aws, "answer", lambda path, headers: (200, "<html>"))
-        aws.broken = trouble == "broken"
-        if trouble == "gone":
+    assert one.read() is None
+    assert one._pause_s == 2 * module.ASK_EVERY_S
+
+
+def test_what_is_no_http_at_all_gives_no_notice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a port that another program has; and an address that is none."""
+    monkeypatch.delenv("NO_GCE_CHECK", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def chatter() -> None:
+            with server.accept()[0] as client:
+                client.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+        thread = threading.Thread(target=chatter)
+        thread.start()
+        for host in (f"127.0.0.1:{server.getsockname()[1]}", "a host", "127.0.0.1:x"):
+            monkeypatch.setenv("GCE_METADATA_HOST", host)
+            notice.cache_clear()
+            assert notice().read() is None
+            assert notice()._pause_s == 2 * module.ASK_EVERY_S
+        thread.join()
+    notice.cache_clear()
+
+
+def test_a_server_that_fails_is_asked_less_and_less(aws: Metadata) -> None:
+    one = notice()
+    for turn in (1, 2, 3):
+        aws.broken = turn < 3
+        if turn == 3:
             aws.close()
-        before, one._next = one._pause_s or 1.0, 0.0
-        one._pause_s = before
+        one._next = 0.0
         assert one.read() is None
-        assert one._pause_s == 2 * before
+        assert one._pause_s == 2**turn * module.ASK_EVERY_S
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ def test_a_machine_without_a_price_ends_the_run(tmp_path: Path) -> None:
         ({"budget_money": 0.0, "prices": "prices.json"}, "must be more than 0, got 0.0"),
         ({"budget_money": float("nan"), "prices": "prices.json"}, "must be more than 0, got nan"),
         ({"budget_money": 1.0, "prices": "empty.json"}, "must have a price, got none"),
+        ({"budget_money": 1.0, "prices": "endless.json"}, "a price must be a number, 0 or more"),
         ({"budget_money": 1.0, "prices": "nowhere.json"}, "nowhere.json"),
     ],
 )
@@ -82,5 +83,6 @@ def test_what_cannot_be_kept_is_refused(
     monkeypatch.chdir(tmp_path)
     Path("prices.json").write_text('{"A100": 1.0}')
     Path("empty.json").write_text("{}")
+    Path("endless.json").write_text('{"A100": Infinity}')
     with pytest.raises((ValueError, OSError), match=rule):
         Options(**given)
