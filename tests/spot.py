@@ -16,7 +16,7 @@ from typing import Any
 
 from searches import cheap
 
-from search.drive.ray_session import alone
+from search.drive.ray_session import private_environment
 from search.drive.run import Options, search
 from search.store.lease import read_beat
 from search.store.store import Store
@@ -86,7 +86,7 @@ def nodes(folder: Path, metadata: Metadata) -> Iterator[tuple[Any, Any]]:
     from ray.cluster_utils import Cluster
 
     folder.mkdir(parents=True, exist_ok=True)
-    with alone(str(folder)):
+    with private_environment(str(folder)):
         cluster = Cluster()
         try:
             cluster.add_node(num_cpus=0, include_dashboard=False)

@@ -6,7 +6,7 @@ from typing import Any
 from search.drive.desk import Desk
 from search.drive.watcher import Watcher
 from search.errors import StudyError
-from search.store.prices import HOUR_S, price_of
+from search.store.prices import HOUR_S, known_as
 from search.study.ends import End
 from search.study.training import Job
 
@@ -39,14 +39,14 @@ class Purse(Watcher):
     def working(self, job: Job, report: dict[str, Any]) -> None:
         """Where it is; a machine without a price ends the run, which could spend without end."""
         hostname, device = report["machine"]
-        price = price_of(hostname, device, self._prices)
-        if price is None:
+        known = known_as(hostname, device, self._prices)
+        if known not in self._prices:
             rule = "with budget_money, prices must have every machine"
             self._desk.stop(
                 "trouble", StudyError(f"{rule}, got neither {hostname} nor {device} in them")
             )
             return
-        self._price[job.training.training_id] = price
+        self._price[job.training.training_id] = self._prices[known]
 
     def ended(self, job: Job, status: End, report: dict[str, Any]) -> None:
         """It costs no more."""

@@ -89,7 +89,7 @@ def _private(complain: Complain, **options: Any) -> Iterator[None]:
     with cleaned_up(folder), ExitStack() as stack:
         stack.callback(private.read_token_anew)  # a later session may have another one
         stack.callback(ray.shutdown)
-        with alone(folder):
+        with private_environment(folder):
             _init(
                 address="local",
                 include_dashboard=False,
@@ -175,7 +175,7 @@ def _watched(processes: dict[str, Popen[bytes]], complain: Complain) -> Iterator
 
 
 @contextmanager
-def alone(folder: str) -> Iterator[None]:
+def private_environment(folder: str) -> Iterator[None]:
     """A token of its own and the loopback, for the Ray that is started in the body."""
     token = Path(folder) / "token"
     token.touch(0o600)

@@ -62,13 +62,13 @@ def read_prices(file: str | Path) -> dict[str, float]:
     return prices
 
 
-def price_of(hostname: str, device: str, prices: dict[str, float]) -> float | None:
-    """Per hour of that device there: the host's own price, or that of the device; None if none."""
-    return prices.get(hostname, prices.get(device))
+def known_as(hostname: str | None, device: str | None, prices: dict[str, float]) -> str | None:
+    """Under which name a price is looked up: the host's if it has its own, else the device's."""
+    return hostname if hostname in prices else device
 
 
 def bill(spending: Iterable[Spending], prices: dict[str, float]) -> Bill:
-    """Price device-seconds; a host's own price comes before that of its device.
+    """Price device-seconds.
 
     Args:
         spending: of a study, as in its status.
@@ -76,7 +76,7 @@ def bill(spending: Iterable[Spending], prices: dict[str, float]) -> Bill:
     """
     spent: dict[str, float] = defaultdict(float)
     for spot in spending:
-        known = spot.hostname if spot.hostname in prices else spot.device_name
+        known = known_as(spot.hostname, spot.device_name, prices)
         spent[known or spot.hostname or "unknown"] += spot.device_s
     items = [Item(name=n, device_s=s, per_hour=prices.get(n)) for n, s in sorted(spent.items())]
     return Bill(items=tuple(items))

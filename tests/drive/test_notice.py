@@ -133,6 +133,7 @@ def test_when_the_drivers_machine_goes_the_run_ends_in_order(aws: Metadata, tmp_
     assert summary.reason == f"AWS will terminate this machine at {GONE_AT}"
 
 
+@pytest.mark.slow  # a real cluster
 @pytest.mark.timeout(600)
 def test_a_notice_in_the_middle_of_a_training_costs_seconds_and_the_rest_goes_on_elsewhere(
     tmp_path: Path,
