@@ -1,14 +1,18 @@
 """Training images per second against a plain loop in the style of torchvision's references.
 
-Same network, images, augmentation, batch, precision and cores, one run:
-`python benchmarks/training.py [--batch 32] [--steps 6] [--workers 2]`.
-On a GPU (named in the output) both run in bf16, and the share of the peak is shown.
+Same network, images, augmentation, batch, precision and cores, in turns, several rounds:
+`python benchmarks/training.py [--batch 32] [--steps 6] [--rounds 5] [--workers 2] [--only NAME]`.
+Printed: medians, the ratio of each round's pair (median, least and most), and the share of the
+device's peak: a GPU's dense bf16 from its data sheet, a processor's fp32 from a large product of
+matrices timed here. On a GPU both run in bf16, and a second reference has its images there.
 """
 
 import argparse
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,15 +32,29 @@ from stacnet.protocol import Protocol
 from stacnet.resnet import build
 from stacnet.spec import NetworkSpec, resnet
 
-SIZE, CLASSES, WARM_UP = 64, 1000, 2
+CLASSES, WARM_UP = 100, 5
 RECIPE = Protocol(data=ScaleSignal(), flip=True, crop_padding=4, precision="bf16")
 PEAK_FLOPS = {"H200": 989e12, "H100": 989e12, "A100": 312e12}  # dense bf16, from data sheets
+STAC = AttentionSpec(scale=2, kernel=3, reduction=16)
+SMALL: dict[str, Any] = {"width": 16, "input_size": 32, "classes": CLASSES}
 NETWORKS = {
-    "ResNet-18": resnet(18),
-    "ResNet-50": resnet(50),
-    "ResNet-50 STAC-L": resnet(50, attention=AttentionSpec(scale=2, kernel=3, reduction=16)),
+    "ResNet-8, width 16, 32 px": resnet(8, **SMALL),
+    "ResNet-8 with STAC": resnet(8, attention=replace(STAC, reduction=4), **SMALL),
+    "ResNet-20, width 16, 32 px": resnet(20, **SMALL),
+    "ResNet-18, 64 px": resnet(18, classes=CLASSES),
+    "ResNet-50, 64 px": resnet(50, classes=CLASSES),
+    "ResNet-50 with STAC": resnet(50, attention=STAC, classes=CLASSES),
 }
 Step = Callable[[Tensor, Tensor], None]
+Batches = Iterator[tuple[Tensor, Tensor]]
+
+
+@dataclass
+class Loop:
+    """One way of training: its step, and the batches of a round."""
+
+    step: Step
+    batches: Callable[[], Batches]
 
 
 def reference_step(spec: NetworkSpec, device: torch.device) -> Step:
@@ -58,11 +76,10 @@ def reference_step(spec: NetworkSpec, device: torch.device) -> Step:
     return step
 
 
-def our_step(spec: NetworkSpec, device: torch.device) -> Step:
+def our_step(spec: NetworkSpec, device: torch.device, *, compiled: bool) -> Step:
     """As `Trainer` does it, from uint8 images on the device."""
-    is_gpu = device.type == "cuda"
-    protocol = RECIPE if is_gpu else replace(RECIPE, precision="fp32")
-    learner = Learner(spec, protocol, seed=0, device=device, compiled=is_gpu)
+    protocol = RECIPE if device.type == "cuda" else replace(RECIPE, precision="fp32")
+    learner = Learner(spec, protocol, seed=0, device=device, compiled=compiled)
     learner.model.train()
     scaling = Scaling(MEAN, STD, device=device)
     rng = np.random.default_rng(0)
@@ -74,14 +91,50 @@ def our_step(spec: NetworkSpec, device: torch.device) -> Step:
     return step
 
 
-def rate(step: Step, batches: Iterator[tuple[Tensor, Tensor]], device: torch.device) -> float:
-    """Images per second after the first batches, which compile and fill caches."""
+def loops(spec: NetworkSpec, device: torch.device, *, batch: int, steps: int, workers: int):
+    """The ways of training that are compared, the reference first."""
+    num, rng = batch * (steps + WARM_UP), np.random.default_rng(0)
+    shape = (num, 3, spec.input_size, spec.input_size)
+    images_NCHW = rng.integers(0, 256, shape, dtype=np.uint8)
+    labels_N = rng.integers(0, CLASSES, num)
+    dataset = InMemory(
+        images_NCHW.transpose(0, 2, 3, 1).copy(), labels_N, transforms(spec.input_size)
+    )
+    loader = DataLoader(
+        dataset,
+        batch,
+        shuffle=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=device.type == "cuda",
+    )
+    feed = Feed(whole(images_NCHW, labels_N), device=device)
+
+    def ours() -> Batches:
+        return feed.batches(rng.permutation(num), size=batch)
+
+    found = {"reference": Loop(reference_step(spec, device), lambda: iter(loader))}
+    if device.type == "cuda":
+        x_BCHW = torch.randn(batch, *shape[1:], device=device)
+        y_B = torch.from_numpy(labels_N[:batch]).to(device)
+        there = [(x_BCHW, y_B)] * (steps + WARM_UP)
+        found["reference, images there"] = Loop(reference_step(spec, device), lambda: iter(there))
+        found["ours"] = Loop(our_step(spec, device, compiled=False), ours)
+        found["ours, compiled"] = Loop(our_step(spec, device, compiled=True), ours)
+    else:
+        found["ours"] = Loop(our_step(spec, device, compiled=False), ours)
+    return found
+
+
+def rate(loop: Loop, device: torch.device) -> float:
+    """Images per second after the first batches of a round."""
+    batches = loop.batches()
     for _ in range(WARM_UP):
-        step(*next(batches))
+        loop.step(*next(batches))
     _wait(device)
     num, start = 0, time.perf_counter()
     for x_BCHW, y_B in batches:
-        step(x_BCHW, y_B)
+        loop.step(x_BCHW, y_B)
         num += len(y_B)
     _wait(device)
     return num / (time.perf_counter() - start)
@@ -92,13 +145,18 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def peak_share(spec: NetworkSpec, images_per_s: float, device: torch.device) -> str:
-    """Share of the GPU's dense bf16 peak: a step is three forward passes of 2 FLOPs per MAC."""
-    if device.type != "cuda":
-        return "-"
-    name = torch.cuda.get_device_name(device)
-    peak = next((flops for key, flops in PEAK_FLOPS.items() if key in name), None)
-    return "unknown GPU" if peak is None else f"{6 * cost(spec).macs * images_per_s / peak:.0%}"
+def peak_flops(device: torch.device) -> float | None:
+    """Floating-point operations per second that the device can do at most; None if not known."""
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+        return next((flops for key, flops in PEAK_FLOPS.items() if key in name), None)
+    x_MM = torch.randn(2048, 2048)
+    seconds = []
+    for _ in range(10):
+        start = time.perf_counter()
+        torch.mm(x_MM, x_MM)
+        seconds.append(time.perf_counter() - start)
+    return 2 * 2048**3 / min(seconds)
 
 
 def main() -> None:
@@ -106,28 +164,50 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
-    arguments = parser.parse_args()
+    parser.add_argument("--only", default="", help="networks whose name has this in it")
+    parser.add_argument("--uncompiled", action="store_true", help="compiling takes a minute each")
+    chosen = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.set_num_threads(max(1, arguments.workers))
-    num = arguments.batch * (arguments.steps + WARM_UP)
-    rng = np.random.default_rng(0)
-    images_NCHW = rng.integers(0, 256, (num, 3, SIZE, SIZE), dtype=np.uint8)
-    labels_N = rng.integers(0, CLASSES, num)
-    dataset = InMemory(images_NCHW.transpose(0, 2, 3, 1).copy(), labels_N, transforms(SIZE))
-    feed = Feed(whole(images_NCHW, labels_N), device=device)
+    if device.type == "cpu":
+        torch.set_num_threads(max(1, chosen.workers))
+    peak = peak_flops(device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    print(f"{name}, {torch.get_num_threads()} threads, batch {arguments.batch}, {SIZE}x{SIZE}")
-    print("| network | reference loop, images/s | ours, images/s | ratio | share of peak |")
-    print("|---|---:|---:|---:|---:|")
+    print(
+        f"{name}, torch {torch.__version__}, {torch.get_num_threads()} threads, batch "
+        f"{chosen.batch}, {chosen.steps} steps a round, {chosen.rounds} rounds"
+    )
+    print("| network | way | images/s | by the reference (least, most) | share of peak |")
+    print("|---|---|---:|---:|---:|")
     for title, spec in NETWORKS.items():
-        loader = DataLoader(dataset, arguments.batch, shuffle=True, num_workers=arguments.workers)
-        theirs = rate(reference_step(spec, device), iter(loader), device)
-        batches = feed.batches(rng.permutation(num), size=arguments.batch)
-        mine = rate(our_step(spec, device), batches, device)
-        share = peak_share(spec, mine, device)
+        if chosen.only in title:
+            table(title, spec, chosen, device=device, peak=peak)
+
+
+def table(
+    title: str,
+    spec: NetworkSpec,
+    chosen: argparse.Namespace,
+    *,
+    device: torch.device,
+    peak: float | None,
+) -> None:
+    """One network's lines. A step is three forward passes of 2 operations per MAC."""
+    sizes = {"batch": chosen.batch, "steps": chosen.steps, "workers": chosen.workers}
+    ways = loops(spec, device, **sizes)
+    if chosen.uncompiled:
+        ways.pop("ours, compiled", None)
+    rates: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(chosen.rounds):
+        for way, loop in ways.items():
+            rates[way].append(rate(loop, device))
+    for way, found in rates.items():
+        ratios = [ours / theirs for ours, theirs in zip(found, rates["reference"], strict=True)]
+        share = f"{6 * cost(spec).macs * median(found) / peak:.1%}" if peak else "-"
         print(
-            f"| {title} | {theirs:,.1f} | {mine:,.1f} | {mine / theirs:.2f}x | {share} |",
+            f"| {title} | {way} | {median(found):,.1f} | {median(ratios):.2f}x "
+            f"({min(ratios):.2f}, {max(ratios):.2f}) | {share} |",
             flush=True,
         )
 

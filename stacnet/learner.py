@@ -2,6 +2,7 @@
 
 import ctypes
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -12,9 +13,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from stacnet import recipe
 from stacnet.data.augment import Batch
 from stacnet.protocol import Protocol
+from stacnet.recorded import Recorded
 from stacnet.resnet import build
 from stacnet.spec import NetworkSpec
 
+EAGER_STEPS = 3  # on a GPU, before a step is recorded: they choose kernels and make the momentum
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of mallopt(3)
 
 
@@ -59,6 +62,9 @@ class Learner:
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._optimizer = recipe.optimizer(self.model, protocol)
         self._average = _average(self.model, protocol)
+        self._records, self._eager = device.type == "cuda", 0
+        self._rate = torch.zeros((), device=device)
+        self._recorded: Recorded | None = None
         if compiled:
             self.model.compile()
 
@@ -69,9 +75,17 @@ class Learner:
 
     def learn(self, batch: Batch, *, rate: float) -> Tensor:
         """One step. Returns the sum of losses and the number of right answers, float64 (2,)."""
+        self._set_rate(rate)
+        if self._records and self._recorded is None and self._eager >= EAGER_STEPS:
+            self._record(batch)
+        self._eager += 1
+        sums = self._step(batch) if self._recorded is None else self._recorded(batch)
+        if self._average is not None:
+            self._average.update_parameters(self.model)
+        return sums
+
+    def _step(self, batch: Batch) -> Tensor:
         protocol = self._protocol
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
         with recipe.autocast(protocol, self._device):
             logits_BK = self.model(batch.x_BCHW)
         loss = recipe.loss(logits_BK.float(), batch, smoothing=protocol.label_smoothing)
@@ -80,21 +94,42 @@ class Learner:
         if protocol.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), protocol.clip_norm)
         self._optimizer.step()
-        if self._average is not None:
-            self._average.update_parameters(self.model)
         correct = (logits_BK.detach().argmax(1) == batch.y_B).sum()
         return torch.stack([loss.detach().double() * len(batch.y_B), correct.double()])
 
+    def _record(self, batch: Batch) -> None:
+        """Record the step; one that cannot be recorded (it waits for the device) stays eager."""
+        if self._protocol.mixup or self._protocol.cutmix:
+            batch = replace(batch, share=torch.tensor(batch.share, device=self._device))
+        try:
+            self._recorded = Recorded(self._step, batch)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:
+            self._records = False
+
+    def _set_rate(self, rate: float) -> None:
+        """A recorded step reads it from the device."""
+        for group in self._optimizer.param_groups:
+            if self._records:
+                group["lr"] = self._rate.fill_(rate)
+            else:
+                group["lr"] = rate
+
     def state_dict(self) -> dict[str, Any]:
         """Tensors that learning goes on changing."""
+        optimizer = self._optimizer.state_dict()
+        for group in optimizer["param_groups"]:
+            group["lr"] = float(group["lr"])
         return {
             "model": self.model.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
+            "optimizer": optimizer,
             "average": None if self._average is None else self._average.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Inverse of `state_dict`."""
+        self._recorded, self._eager = None, 0  # it reads a momentum that is replaced here
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         if self._average is not None:

@@ -48,7 +48,7 @@ def learning_rate(protocol: Protocol, *, step: int, steps_per_epoch: int) -> flo
 def loss(logits_BK: Tensor, batch: Batch, *, smoothing: float) -> Tensor:
     """Mean cross-entropy (nats), towards both classes of a mixed image."""
     value = F.cross_entropy(logits_BK, batch.y_B, label_smoothing=smoothing)
-    if batch.share == 1.0:
+    if isinstance(batch.share, float) and batch.share == 1.0:
         return value
     other = F.cross_entropy(logits_BK, batch.other_B, label_smoothing=smoothing)
     return batch.share * value + (1 - batch.share) * other

@@ -89,13 +89,14 @@ def pace(spec: NetworkSpec, study: Study, *, budget_s: float) -> Pace:
 
 
 def _warm(spec: NetworkSpec, study: Study, *, budget_s: float) -> tuple[Trainer, int]:
-    """A run after its first epoch, and the images of its steps: epochs take a quarter of the time.
+    """A run after its first epochs, and the images of its steps: epochs take a quarter of the time.
 
     How many those are, an epoch of few images tells.
     """
     most = study.protocol.batch_size
     if device_of(study) == "cpu":
         trainer = _trainer(spec, study, batch=FEW)
+        trainer.run()  # the first one imports, allocates, chooses kernels
         began = time.perf_counter()
         trainer.run()
         epoch_s = (time.perf_counter() - began) / FEW  # with one image a step

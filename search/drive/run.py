@@ -98,7 +98,10 @@ def finalists(out: str | Path, *, options: Options) -> Summary:
     store = Store(out)
     now = status(store)
     if now.missing or now.running:
-        raise StudyError(f"finalists need a finished search, got {now.missing} trainings missing")
+        raise StudyError(
+            f"finalists need a finished search, got {now.missing} trainings missing: stac resume "
+            f"goes on with them, those of finalists that are chosen included"
+        )
     preflight(store.study(), address=options.cluster)
     with Lease(store.storage) as lease:
         write_extras(store.storage, with_finalists(store))

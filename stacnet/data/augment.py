@@ -21,13 +21,13 @@ class Batch:
     Args:
         x_BCHW: normalised float32 images.
         y_B, other_B: int64 classes of the image and of the one mixed into it.
-        share: weight of `y_B`; the rest is `other_B`'s.
+        share: weight of `y_B`; the rest is `other_B`'s. A scalar on the device in a recorded step.
     """
 
     x_BCHW: Tensor
     y_B: Tensor
     other_B: Tensor
-    share: float
+    share: float | Tensor
 
 
 def augment(
@@ -117,4 +117,7 @@ def mix(
 
 
 def _to(array: np.ndarray, like: Tensor) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array)).to(like.device, non_blocking=True)
+    host = torch.from_numpy(np.ascontiguousarray(array))
+    if like.device.type == "cuda":
+        host = host.pin_memory()  # else the copy may wait for all that was launched before
+    return host.to(like.device, non_blocking=True)

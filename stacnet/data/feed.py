@@ -38,17 +38,16 @@ class Feed:
 
     def batches(self, order_N: np.ndarray, *, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Images uint8 (B, C, H, W) and labels int64 (B,) in this order; the last may be short."""
-        chunks = [order_N[start : start + size] for start in range(0, len(order_N), size)]
-        if self._pool_PCHW is None:
-            yield from self._prefetched(chunks)
+        if not len(order_N):
             return
-        for chunk in chunks:
-            index_B = torch.from_numpy(chunk).to(self._labels_N.device)
+        if self._pool_PCHW is None:
+            starts = range(0, len(order_N), size)
+            yield from self._prefetched([order_N[start : start + size] for start in starts])
+            return
+        for index_B in torch.from_numpy(order_N).to(self.device).split(size):
             yield self._pool_PCHW.index_select(0, self._rows_N[index_B]), self._labels_N[index_B]
 
     def _prefetched(self, chunks: list[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
-        if not chunks:
-            return
         with ThreadPoolExecutor(max_workers=1) as thread:
             coming = thread.submit(self._pinned, chunks[0])
             for position, chunk in enumerate(chunks):
