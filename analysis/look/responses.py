@@ -99,5 +99,6 @@ class Bag:
 def permute_cells(x_BCS: Tensor, *, generator: torch.Generator) -> Tensor:
     """Each image's cells in a random order of its own; the channels of a cell stay together."""
     num_images, channels, cells = x_BCS.shape
-    order_BS = torch.rand((num_images, cells), generator=generator).argsort(1).to(x_BCS.device)
+    keys_BS = torch.rand((num_images, cells), generator=generator)
+    order_BS = keys_BS.to(x_BCS.device).argsort(1)
     return x_BCS.gather(2, order_BS[:, None].expand(-1, channels, -1))

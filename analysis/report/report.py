@@ -50,6 +50,12 @@ class Picture:
         """The figure as SVG, drawn once."""
         return to_bytes(self.figure, kind="svg")
 
+    def png(self) -> bytes:
+        """The same as PNG, laid out as the SVG: laying out takes longer than drawing."""
+        assert self.svg
+        self.figure.set_layout_engine("none")
+        return to_bytes(self.figure, kind="png")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
@@ -69,8 +75,9 @@ def report(folders: Sequence[str], out: str | Path | None = None, *, title: str 
 
     Args:
         folders: study folders; several studies share one HTML.
-        out: the HTML file; by default report.html in the first folder, which may be on s3. What
-            belongs to a study that ships is written here: NAME.html and the folder NAME.
+        out: the HTML file; by default report.html in the first folder, which may be on s3. A study
+            that ships, if it is the first, has NAME.html and the folder NAME here; if others come
+            before it, it is on their page alone.
 
     Returns:
         Where the HTML is.
@@ -83,6 +90,8 @@ def report(folders: Sequence[str], out: str | Path | None = None, *, title: str 
     beside = Path(out).parent if out else Path()
     for store, part in zip(stores, parts, strict=True):
         name = part.facts.study.name
+        if store.storage.is_shipped and store is not stores[0]:
+            continue
         target = Storage(beside / name) if store.storage.is_shipped else store.storage
         for file, data in side_files(part):
             target.write(f"report/{file}", data)
@@ -191,7 +200,7 @@ def side_files(part: Part) -> Iterator[tuple[str, bytes]]:
     facts = part.facts
     for picture in part.pictures:
         yield f"{picture.name}.svg", picture.svg
-        yield f"{picture.name}.png", to_bytes(picture.figure, kind="png")
+        yield f"{picture.name}.png", picture.png()
     yield "facts.json", facts.to_json().encode()
     if facts.comparison:
         yield "ranking.csv", to_csv([flat(j) for j in facts.comparison.to_dict()["judged"]])

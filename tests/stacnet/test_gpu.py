@@ -141,4 +141,5 @@ def test_the_pace_of_a_study_that_wants_a_gpu_is_taken_there() -> None:
     found = pace(study.space.base, study, budget_s=2.0)
     assert found.batch == study.protocol.batch_size
     assert found.measured_bytes
-    assert 0.2 < found.measured_bytes / found.computed_bytes < 5
+    libraries = 256 * 2**20  # their own buffers, at most
+    assert found.computed_bytes < found.measured_bytes < 5 * found.computed_bytes + libraries
