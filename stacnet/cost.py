@@ -1,23 +1,19 @@
-"""What a network costs, counted from the built network on meta tensors."""
+"""What a network costs, counted from the built network in a pass of no images."""
 
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from stacnet.attention import make_gate
-from stacnet.resnet import ResNet, receptive_field
+from stacnet.resnet import ResNet, fill_with_anything, receptive_field
 from stacnet.spec import AttentionSpec, NetworkSpec
 
 _ADDITIVE = ("params", "params_effective", "macs", "activations", "saved_bytes")
-_BATCH = 2  # images of the counting pass; a batch norm refuses to train on one value per channel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,11 +50,11 @@ class Cost:
 
 @lru_cache(maxsize=4096)
 def cost(spec: NetworkSpec) -> Cost:
-    """Cost of the network of `spec` at its input size, counted from one pass on meta tensors."""
+    """Cost of the network of `spec` at its input size, counted from one pass of no images."""
     with torch.device("meta"):
         network = ResNet(spec)
-        x_BCHW = torch.empty(_BATCH, spec.in_channels, spec.input_size, spec.input_size)
-    return Cost(**_count(network, x_BCHW), receptive_field=receptive_field(spec))
+    shape = (spec.in_channels, spec.input_size, spec.input_size)
+    return Cost(**_count(network, shape), receptive_field=receptive_field(spec))
 
 
 def price(spec: NetworkSpec) -> Cost:
@@ -85,51 +81,46 @@ def price(spec: NetworkSpec) -> Cost:
 def _gate_counts(attention: AttentionSpec, *, channels: int, size: int) -> dict[str, int]:
     with torch.device("meta"):
         gate = make_gate(channels, attention)
-        return _count(gate, torch.empty(_BATCH, channels, size, size, requires_grad=True))
+    return _count(gate, (channels, size, size))
 
 
-def _count(network: nn.Module, x_BCHW: Tensor) -> dict[str, int]:
-    """Everything that adds up, of one forward pass in training mode."""
+def _count(network: nn.Module, shape: tuple[int, ...]) -> dict[str, int]:
+    """Everything that adds up, of one image of this shape, in training mode.
+
+    A pass of no images has all shapes and computes nothing. (Meta tensors have them, too, but
+    torch imports its compiler for them, 3 s of each process.)
+
+    Args:
+        network: on the meta device; it is given memory here.
+    """
+    fill_with_anything(network)
     layers = _LayerCounts()
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.register_forward_hook(layers.add)
     saved = _SavedBytes(network)
-    flops = FlopCounterMode(display=False)
-    with saved_tensors_hooks(saved.add, lambda kept: kept), flops, _ShapesOfNorms():
-        network(x_BCHW)
+    with saved_tensors_hooks(saved.add, lambda kept: kept):
+        network(torch.empty(0, *shape, requires_grad=True))
     params = sum(parameter.numel() for parameter in network.parameters())
     return {
         "params": params,
         "params_effective": params - layers.dead_weights,
-        "macs": flops.get_total_flops() // 2 // _BATCH,
-        "activations": layers.outputs // _BATCH,
-        "saved_bytes": saved.total // _BATCH,
+        "macs": layers.macs,
+        "activations": layers.outputs,
+        "saved_bytes": saved.total,
     }
-
-
-class _ShapesOfNorms(TorchDispatchMode):
-    """Batch norms of meta tensors give shapes at once: torch reckons them through, in Python."""
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func.overloadpacket is not torch.ops.aten.native_batch_norm:
-            return func(*args, **(kwargs or {}))
-        x_BCHW = args[0]
-        mean_C, deviation_C = (x_BCHW.new_empty(x_BCHW.shape[1]) for _ in range(2))
-        return torch.empty_like(x_BCHW), mean_C, deviation_C
 
 
 class _LayerCounts:
     """Sums over the convolution and linear layers, filled by forward hooks."""
 
     def __init__(self) -> None:
-        self.outputs = 0
-        self.dead_weights = 0
+        self.macs = self.outputs = self.dead_weights = 0
 
-    def add(self, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        self.outputs += output.numel()
+    def add(self, layer: nn.Conv2d | nn.Linear, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        outputs = math.prod(output.shape[1:])
+        self.outputs += outputs
+        self.macs += outputs * layer.weight[0].numel()
         if isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros":
             sides = enumerate(inputs[0].shape[-2:])
             live = math.prod(_live_taps(layer, side, axis=axis) for axis, side in sides)
@@ -138,17 +129,17 @@ class _LayerCounts:
 
 
 class _SavedBytes:
-    """Bytes that autograd keeps for the backward pass, weights left out, each storage once."""
+    """Bytes that autograd keeps of each image for the backward pass, each storage once."""
 
     def __init__(self, network: nn.Module) -> None:
         self.total = 0
         self._seen = {StorageWeakRef(p.untyped_storage()) for p in network.parameters()}
 
     def add(self, saved: Tensor) -> Tensor:
-        storage = saved.untyped_storage()
-        if StorageWeakRef(storage) not in self._seen:
-            self._seen.add(StorageWeakRef(storage))
-            self.total += storage.nbytes()
+        storage = StorageWeakRef(saved.untyped_storage())
+        if storage not in self._seen and saved.ndim > 1 and not len(saved):
+            self._seen.add(storage)
+            self.total += math.prod(saved.shape[1:]) * saved.element_size()
         return saved
 
 

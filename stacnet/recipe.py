@@ -4,6 +4,7 @@ Shapes: B images, K classes.
 """
 
 import math
+from inspect import unwrap
 from typing import assert_never
 
 import torch
@@ -14,14 +15,27 @@ from stacnet.data.augment import Batch
 from stacnet.protocol import Protocol
 
 
-def optimizer(network: nn.Module, protocol: Protocol) -> torch.optim.SGD:
+class LeanSGD(torch.optim.SGD):
+    """torch's SGD without the wrappers that import torch's compiler, 2 s of each process.
+
+    They keep these methods from being compiled, which nobody does here.
+    """
+
+    step = torch.no_grad()(unwrap(torch.optim.SGD.step))
+    zero_grad = unwrap(torch.optim.SGD.zero_grad)
+    add_param_group = unwrap(torch.optim.SGD.add_param_group)
+    state_dict = unwrap(torch.optim.SGD.state_dict)
+    load_state_dict = unwrap(torch.optim.SGD.load_state_dict)
+
+
+def optimizer(network: nn.Module, protocol: Protocol) -> LeanSGD:
     """SGD with Nesterov momentum; norm parameters, biases and scalars are not decayed."""
     parameters = [p for p in network.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": protocol.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.SGD(
+    return LeanSGD(
         [group for group in groups if group["params"]],
         lr=protocol.lr,
         momentum=protocol.momentum,

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
 
 from stacnet.attention_spec import CHOICES, AttentionSpec
 from stacnet.cost import cost, price
@@ -67,6 +68,15 @@ attentions = st.builds(
     position=st.sampled_from(CHOICES["position"]),
     placement=st.sampled_from(("all", "last", (0,))),
 )
+
+
+@pytest.mark.parametrize("kind", [None, "stac", "se", "ge", "scconv", "static"])
+def test_macs_are_those_of_torchs_own_counter(kind):
+    attention = kind and AttentionSpec(kind=kind, reduction=2)
+    spec = resnet(10, width=8, input_size=32, attention=attention)
+    with FlopCounterMode(display=False) as counter:
+        build(spec)(torch.zeros(2, 3, 32, 32))
+    assert counter.get_total_flops() == 2 * 2 * cost(spec).macs  # 2 images, 2 operations
 
 
 @settings(derandomize=True, max_examples=40)
