@@ -13,16 +13,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from stacnet.attention import make_gate
+from stacnet.flow import BATCH, blank, on_meta, taking
 from stacnet.resnet import ResNet, receptive_field
 from stacnet.spec import AttentionSpec, NetworkSpec
 
 _ADDITIVE = ("params", "params_effective", "macs", "activations", "saved_bytes")
-_BATCH = 2  # images of the counting pass; a batch norm refuses to train on one value per channel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cost:
-    """Static cost of one network.
+class Counts:
+    """Static cost of any module on one input.
 
     Args:
         params: parameters held.
@@ -32,8 +32,6 @@ class Cost:
             padding counted.
         activations: elements of all convolution and linear outputs of one image.
         saved_bytes: what autograd keeps of one image's forward pass in fp32, bytes.
-        receptive_field: side of the input square that a unit of the last stage sees without
-            attention, pixels.
     """
 
     params: int
@@ -41,7 +39,6 @@ class Cost:
     macs: int
     activations: int
     saved_bytes: int
-    receptive_field: int
 
     def train_memory_bytes(self, batch_size: int) -> int:
         """Estimated peak of one SGD step in fp32: weights, gradients, momentum and what is saved.
@@ -52,13 +49,37 @@ class Cost:
         return 3 * 4 * self.params + batch_size * self.saved_bytes
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost(Counts):
+    """Static cost of one network of ours.
+
+    Args:
+        receptive_field: side of the input square that a unit of the last stage sees without
+            attention, pixels.
+    """
+
+    receptive_field: int
+
+
 @lru_cache(maxsize=4096)
 def cost(spec: NetworkSpec) -> Cost:
     """Cost of the network of `spec` at its input size, counted from one pass on meta tensors."""
     with torch.device("meta"):
         network = ResNet(spec)
-        x_BCHW = torch.empty(_BATCH, spec.in_channels, spec.input_size, spec.input_size)
+    x_BCHW = blank(network, input_size=spec.input_size, in_channels=spec.in_channels)
     return Cost(**_count(network, x_BCHW), receptive_field=receptive_field(spec))
+
+
+def cost_of(network: nn.Module, *, input_size: int, in_channels: int = 3) -> Counts:
+    """Cost of anybody's network, its gates included, in training mode; it is left as it was.
+
+    Raises:
+        ValueError: the network cannot take such an input.
+    """
+    network = on_meta(network).train()
+    x_BCHW = blank(network, input_size=input_size, in_channels=in_channels)
+    with taking(x_BCHW):
+        return Counts(**_count(network, x_BCHW))
 
 
 def price(spec: NetworkSpec) -> Cost:
@@ -75,17 +96,19 @@ def price(spec: NetworkSpec) -> Cost:
         blocks = range(spec.blocks[stage])
         num_gates = sum(attention.is_in_block(index, len(blocks)) for index in blocks)
         channels = spec.site_channels(stage, attention.position)
-        gate = _gate_counts(attention, channels=channels, size=spec.map_sizes[stage])
+        gate = gate_cost(attention, channels=channels, size=spec.map_sizes[stage])
         for name in _ADDITIVE:
-            totals[name] += num_gates * gate[name]
+            totals[name] += num_gates * getattr(gate, name)
     return replace(base, **totals)
 
 
 @lru_cache(maxsize=100_000)
-def _gate_counts(attention: AttentionSpec, *, channels: int, size: int) -> dict[str, int]:
+def gate_cost(attention: AttentionSpec, *, channels: int, size: int) -> Counts:
+    """Cost of a gate alone on a map of (channels, size, size)."""
     with torch.device("meta"):
         gate = make_gate(channels, attention)
-        return _count(gate, torch.empty(_BATCH, channels, size, size, requires_grad=True))
+        x_BCHW = torch.empty(BATCH, channels, size, size, requires_grad=True)
+        return Counts(**_count(gate, x_BCHW))
 
 
 def _count(network: nn.Module, x_BCHW: Tensor) -> dict[str, int]:
@@ -102,9 +125,9 @@ def _count(network: nn.Module, x_BCHW: Tensor) -> dict[str, int]:
     return {
         "params": params,
         "params_effective": params - layers.dead_weights,
-        "macs": flops.get_total_flops() // 2 // _BATCH,
-        "activations": layers.outputs // _BATCH,
-        "saved_bytes": saved.total // _BATCH,
+        "macs": flops.get_total_flops() // 2 // BATCH,
+        "activations": layers.outputs // BATCH,
+        "saved_bytes": saved.total // BATCH,
     }
 
 
