@@ -149,6 +149,9 @@ class Static(nn.Module):
         return multiply(x_BCHW, gate_BChw, upsample=self.upsample)
 
 
+GATES = (STAC, SelfCalibration, Static)  # the classes of all that `make_gate` gives
+
+
 def condense(x_BCHW: Tensor, scale: int | None, *, pool: Pool) -> Tensor:
     """Adaptive pooling to min(scale, H) x min(scale, W) cells; None leaves the map as it is."""
     height, width = x_BCHW.shape[-2:]

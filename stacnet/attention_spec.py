@@ -108,6 +108,19 @@ def hidden_channels(channels: int, reduction: int) -> int:
     return max(1, round(channels / reduction))
 
 
+def check_scale(scale: int | None, *, size: int, place: str) -> None:
+    """Refuse a scale that somebody typed and that the map of a place cannot hold.
+
+    Raises:
+        ValueError: the scale is larger than the map.
+    """
+    if scale is not None and scale > size:
+        raise ValueError(
+            f"scale must not exceed the map of its stage, got scale={scale} for {place} "
+            f"with a {size}x{size} map (say native for no pooling)"
+        )
+
+
 @lru_cache(maxsize=100_000)
 def canonical(
     attention: AttentionSpec, *, channels: int, size: int, num_blocks: int

@@ -10,6 +10,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from stacnet.attention import make_gate
+from stacnet.flow import on_meta, taking
 from stacnet.resnet import ResNet, fill_with_anything, receptive_field
 from stacnet.spec import AttentionSpec, NetworkSpec
 
@@ -17,8 +18,8 @@ _ADDITIVE = ("params", "params_effective", "macs", "activations", "saved_bytes")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cost:
-    """Static cost of one network.
+class Counts:
+    """Static cost of any module on one input.
 
     Args:
         params: parameters held.
@@ -28,8 +29,6 @@ class Cost:
             padding counted.
         activations: elements of all convolution and linear outputs of one image.
         saved_bytes: what autograd keeps of one image's forward pass in fp32, bytes.
-        receptive_field: side of the input square that a unit of the last stage sees without
-            attention, pixels.
     """
 
     params: int
@@ -37,7 +36,6 @@ class Cost:
     macs: int
     activations: int
     saved_bytes: int
-    receptive_field: int
 
     def train_memory_bytes(self, batch_size: int) -> int:
         """Estimated peak of one SGD step in fp32: weights, gradients, momentum and what is saved.
@@ -48,13 +46,37 @@ class Cost:
         return 3 * 4 * self.params + batch_size * self.saved_bytes
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost(Counts):
+    """Static cost of one network of ours.
+
+    Args:
+        receptive_field: side of the input square that a unit of the last stage sees without
+            attention, pixels.
+    """
+
+    receptive_field: int
+
+
 @lru_cache(maxsize=4096)
 def cost(spec: NetworkSpec) -> Cost:
     """Cost of the network of `spec` at its input size, counted from one pass of no images."""
     with torch.device("meta"):
         network = ResNet(spec)
-    shape = (spec.in_channels, spec.input_size, spec.input_size)
-    return Cost(**_count(network, shape), receptive_field=receptive_field(spec))
+    x_0CHW = torch.empty(0, spec.in_channels, spec.input_size, spec.input_size)
+    return Cost(**_count(network, x_0CHW), receptive_field=receptive_field(spec))
+
+
+def cost_of(network: nn.Module, *, input_size: int, in_channels: int = 3) -> Counts:
+    """Cost of anybody's network, its gates included, in training mode; it is left as it was.
+
+    Raises:
+        ValueError: the network cannot take such an input.
+    """
+    network = on_meta(network).train()
+    x_0CHW = torch.empty(0, in_channels, input_size, input_size)
+    with taking(x_0CHW):
+        return Counts(**_count(network, x_0CHW))
 
 
 def price(spec: NetworkSpec) -> Cost:
@@ -71,21 +93,22 @@ def price(spec: NetworkSpec) -> Cost:
         blocks = range(spec.blocks[stage])
         num_gates = sum(attention.is_in_block(index, len(blocks)) for index in blocks)
         channels = spec.site_channels(stage, attention.position)
-        gate = _gate_counts(attention, channels=channels, size=spec.map_sizes[stage])
+        gate = gate_cost(attention, channels=channels, size=spec.map_sizes[stage])
         for name in _ADDITIVE:
-            totals[name] += num_gates * gate[name]
+            totals[name] += num_gates * getattr(gate, name)
     return replace(base, **totals)
 
 
 @lru_cache(maxsize=100_000)
-def _gate_counts(attention: AttentionSpec, *, channels: int, size: int) -> dict[str, int]:
+def gate_cost(attention: AttentionSpec, *, channels: int, size: int) -> Counts:
+    """Cost of a gate alone on a map of (channels, size, size)."""
     with torch.device("meta"):
         gate = make_gate(channels, attention)
-    return _count(gate, (channels, size, size))
+    return Counts(**_count(gate, torch.empty(0, channels, size, size, requires_grad=True)))
 
 
-def _count(network: nn.Module, shape: tuple[int, ...]) -> dict[str, int]:
-    """Everything that adds up, of one image of this shape, in training mode.
+def _count(network: nn.Module, x_0CHW: Tensor) -> dict[str, int]:
+    """Everything that adds up, of one image, in training mode.
 
     A pass of no images has all shapes and computes nothing. (Meta tensors have them, too, but
     torch imports its compiler for them, 3 s of each process.)
@@ -100,7 +123,7 @@ def _count(network: nn.Module, shape: tuple[int, ...]) -> dict[str, int]:
             module.register_forward_hook(layers.add)
     saved = _SavedBytes(network)
     with saved_tensors_hooks(saved.add, lambda kept: kept):
-        network(torch.empty(0, *shape, requires_grad=True))
+        network(x_0CHW)
     params = sum(parameter.numel() for parameter in network.parameters())
     return {
         "params": params,

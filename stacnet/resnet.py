@@ -5,6 +5,7 @@ Module names: `conv1`, `bn1`, `stages.<stage>.<block>` and inside a block as in 
 """
 
 import math
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -156,18 +157,29 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """
     modules = list(network.named_modules())
     for in_gate in (False, True):
-        for name, module in modules:
-            if (".attention." in f"{name}.") == in_gate:
-                known = _initialise_one(module, generator, fan="fan_in" if in_gate else "fan_out")
-                own = [
-                    *dict(module.named_parameters(recurse=False)),
-                    *dict(module.named_buffers(recurse=False)),
-                ]
-                if own and not known:  # it would keep whatever was in its memory
-                    raise ValueError(
-                        f"a layer with parameters must have a rule in _initialise_one, got "
-                        f"{name}: {type(module).__name__} with {', '.join(own)}"
-                    )
+        part = [(name, m) for name, m in modules if (".attention." in f"{name}.") == in_gate]
+        _initialise_all(part, generator, fan="fan_in" if in_gate else "fan_out")
+
+
+def initialise_gate(gate: nn.Module, generator: torch.Generator) -> None:
+    """Fill a gate on its own, as `initialise` fills those of a network."""
+    _initialise_all(gate.named_modules(), generator, fan="fan_in")
+
+
+def _initialise_all(
+    modules: Iterable[tuple[str, nn.Module]], generator: torch.Generator, *, fan: str
+) -> None:
+    for name, module in modules:
+        known = _initialise_one(module, generator, fan=fan)
+        own = [
+            *dict(module.named_parameters(recurse=False)),
+            *dict(module.named_buffers(recurse=False)),
+        ]
+        if own and not known:  # it would keep whatever was in its memory
+            raise ValueError(
+                f"a layer with parameters must have a rule in _initialise_one, got "
+                f"{name}: {type(module).__name__} with {', '.join(own)}"
+            )
 
 
 def _initialise_one(module: nn.Module, generator: torch.Generator, *, fan: str) -> bool:

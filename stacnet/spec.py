@@ -13,6 +13,7 @@ from stacnet.attention_spec import (
     AttentionSpec,
     Placement,
     canonical,
+    check_scale,
     hidden_channels,
     live_dict,
 )
@@ -205,12 +206,7 @@ def check_scale_fits(spec: NetworkSpec, stage: int, scale: int | None) -> None:
     Raises:
         ValueError: the scale is larger than the map.
     """
-    size = spec.map_sizes[stage]
-    if scale is not None and scale > size:
-        raise ValueError(
-            f"scale must not exceed the map of its stage, got scale={scale} for stage {stage + 1} "
-            f"with a {size}x{size} map (say native for no pooling)"
-        )
+    check_scale(scale, size=spec.map_sizes[stage], place=f"stage {stage + 1}")
 
 
 def _check_whole_numbers(name: str, numbers: tuple[int, ...]) -> None:
