@@ -25,8 +25,8 @@ from analysis.look.similarity import neighbour_scores
 from stacnet.data.augment import Scaling
 from stacnet.data.images import load
 from stacnet.data_spec import ScaleSignal
+from stacnet.network import build, taps
 from stacnet.probe import probing
-from stacnet.resnet import build, taps
 from stacnet.spec import resnet
 
 SCALES = (1, 2, 4, 8)

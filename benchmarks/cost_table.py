@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 
 from stacnet.cost import price
-from stacnet.spec import Attention, AttentionSpec, NetworkSpec, Stem, resnet
+from stacnet.spec import Attention, AttentionSpec, ResNetSpec, Stem, resnet
 
 TARGET = Path(__file__).parent.parent / "docs" / "costs.md"
 DEPTHS = (18, 34, 50, 101)
@@ -39,7 +39,7 @@ def table() -> str:
     )
 
 
-def row(spec: NetworkSpec, family: str) -> str:
+def row(spec: ResNetSpec, family: str) -> str:
     """One network beside its vanilla twin."""
     held, vanilla = price(spec), price(spec.vanilla)
     entries = (

@@ -21,7 +21,7 @@ from torch import Tensor
 from stacnet.attention_spec import AttentionSpec
 from stacnet.cost import price
 from stacnet.learner import keep_freed_memory
-from stacnet.resnet import build
+from stacnet.network import build
 from stacnet.spec import NetworkSpec, resnet
 
 Step = Callable[[], None]

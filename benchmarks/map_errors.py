@@ -16,12 +16,13 @@ import torch
 
 from analysis.look.classrepsim import ProbeSet, Settings
 from analysis.look.controls import map_with_controls
-from analysis.predict.predict import LAST, places
+from analysis.predict.predict import places
 from search.study.studies import demo
 from stacnet.data.augment import Scaling
 from stacnet.data.images import load
 from stacnet.data.shifted import generate
 from stacnet.data_spec import ShiftedLayouts
+from stacnet.network import last_map
 from stacnet.train import Trainer
 
 UNSEEN = 100_000  # number of the first image of a draw: behind all that were trained on
@@ -49,7 +50,7 @@ def main() -> None:
                 [(trainer.model, None)],
                 probes,
                 places=rows,
-                last=LAST,
+                last=last_map(study.space.base),
                 scales=SCALES,
                 settings=settings,
             )

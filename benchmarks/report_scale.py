@@ -20,7 +20,7 @@ from search.store.store import Store
 from search.study.studies import digits
 from search.study.training import id_of
 from stacnet.checkpoint import dumps
-from stacnet.resnet import build
+from stacnet.network import build
 
 COUNTED = """
 import resource, sys, time

@@ -28,8 +28,8 @@ from stacnet.data.feed import Feed
 from stacnet.data.images import whole
 from stacnet.data_spec import ScaleSignal
 from stacnet.learner import Learner
+from stacnet.network import build
 from stacnet.protocol import Protocol
-from stacnet.resnet import build
 from stacnet.spec import NetworkSpec, resnet
 
 CLASSES, WARM_UP = 100, 5

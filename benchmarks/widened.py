@@ -17,7 +17,7 @@ from stacnet.data.scalesignal import scale_blind_ceiling
 from stacnet.data_spec import ScaleSignal
 from stacnet.match import matched
 from stacnet.protocol import Protocol
-from stacnet.spec import NetworkSpec, resnet
+from stacnet.spec import ResNetSpec, resnet
 from stacnet.train import Trainer
 
 TARGET = Path(__file__).parent.parent / "docs" / "widened.md"
@@ -33,7 +33,7 @@ class Setting(NamedTuple):
     """A vanilla network, its data, and what the reader should know about them."""
 
     title: str
-    vanilla: NetworkSpec
+    vanilla: ResNetSpec
     data: ScaleSignal
 
 
@@ -61,7 +61,7 @@ Written by `python benchmarks/widened.py`, as it came out.
 """
 
 
-def networks(vanilla: NetworkSpec) -> dict[str, NetworkSpec]:
+def networks(vanilla: ResNetSpec) -> dict[str, ResNetSpec]:
     """The five that are compared."""
     stages = len(vanilla.blocks)
     stac = replace(vanilla, attention=(STAC,) * stages)
@@ -74,7 +74,7 @@ def networks(vanilla: NetworkSpec) -> dict[str, NetworkSpec]:
     }
 
 
-def accuracies(spec: NetworkSpec, data: ScaleSignal) -> list[float]:
+def accuracies(spec: ResNetSpec, data: ScaleSignal) -> list[float]:
     """Test accuracy of each seed."""
     protocol = Protocol(data=data, epochs=6, batch_size=16, lr=0.05)
     found = []
@@ -86,7 +86,7 @@ def accuracies(spec: NetworkSpec, data: ScaleSignal) -> list[float]:
     return found
 
 
-def row(name: str, spec: NetworkSpec, accuracy_S: list[float]) -> str:
+def row(name: str, spec: ResNetSpec, accuracy_S: list[float]) -> str:
     """One line of the table."""
     error = STUDENT_T * float(np.std(accuracy_S, ddof=1)) / math.sqrt(len(accuracy_S))
     price = cost(spec)

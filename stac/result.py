@@ -18,7 +18,7 @@ from search.store.store import Store
 from search.study.networks import Networks, is_too_large, networks
 from search.study.study import Study
 from search.study.training import id_of
-from stacnet.spec import NetworkSpec
+from stacnet.spec import NetworkSpec, spec_from_dict
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,7 +45,7 @@ class Network:
 
     def build(self, *, seed: int = 0) -> "nn.Module":
         """The torch module: images (B, C, H, W) -> logits (B, K); not trained."""
-        from stacnet.resnet import build
+        from stacnet.network import build
 
         return build(self.spec, seed=seed)
 
@@ -168,7 +168,7 @@ class Result:
         rows = table.filter(pc.field("network_id") == network_id)
         complete = _complete(rows, study)
         if rows.num_rows:
-            spec = NetworkSpec.from_dict(json.loads(rows["spec_json"][0].as_py()))
+            spec = spec_from_dict(json.loads(rows["spec_json"][0].as_py()))
         else:
             among = None if is_too_large(study) else self._among or networks(study.space)
             point = None if among is None else among.point(network_id)

@@ -10,8 +10,8 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from stacnet.attention import make_gate
-from stacnet.flow import on_meta, taking
-from stacnet.resnet import ResNet, fill_with_anything, receptive_field
+from stacnet.flow import fill_with_anything, on_meta, taking
+from stacnet.network import outline, receptive_field
 from stacnet.spec import AttentionSpec, NetworkSpec
 
 _ADDITIVE = ("params", "params_effective", "macs", "activations", "saved_bytes")
@@ -48,23 +48,21 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost(Counts):
-    """Static cost of one network of ours.
+    """Static cost of a described network.
 
     Args:
         receptive_field: side of the input square that a unit of the last stage sees without
-            attention, pixels.
+            attention, pixels; None for networks that are not ours.
     """
 
-    receptive_field: int
+    receptive_field: int | None
 
 
 @lru_cache(maxsize=4096)
 def cost(spec: NetworkSpec) -> Cost:
     """Cost of the network of `spec` at its input size, counted from one pass of no images."""
-    with torch.device("meta"):
-        network = ResNet(spec)
     x_0CHW = torch.empty(0, spec.in_channels, spec.input_size, spec.input_size)
-    return Cost(**_count(network, x_0CHW), receptive_field=receptive_field(spec))
+    return Cost(**_count(outline(spec), x_0CHW), receptive_field=receptive_field(spec))
 
 
 def cost_of(network: nn.Module, *, input_size: int, in_channels: int = 3) -> Counts:
@@ -88,14 +86,11 @@ def price(spec: NetworkSpec) -> Cost:
     base = cost(spec.vanilla)
     totals = {name: getattr(base, name) for name in _ADDITIVE}
     for stage, attention in enumerate(spec.attention):
-        if attention is None:
-            continue
-        blocks = range(spec.blocks[stage])
-        num_gates = sum(attention.is_in_block(index, len(blocks)) for index in blocks)
-        channels = spec.site_channels(stage, attention.position)
-        gate = gate_cost(attention, channels=channels, size=spec.map_sizes[stage])
-        for name in _ADDITIVE:
-            totals[name] += num_gates * getattr(gate, name)
+        for channels in spec.gate_channels(stage):
+            assert attention is not None
+            gate = gate_cost(attention, channels=channels, size=spec.map_sizes[stage])
+            for name in _ADDITIVE:
+                totals[name] += getattr(gate, name)
     return replace(base, **totals)
 
 

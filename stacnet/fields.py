@@ -69,7 +69,7 @@ def from_plain(hint: Any, plain: Any, *, at: str = "") -> Any:
     kinds = [member for member in members if is_dataclass(member)]
     if kinds and isinstance(plain, dict):
         return _build(_chosen(kinds, plain, at=at), plain, at=at)
-    if isinstance(plain, list):
+    if isinstance(plain, list | tuple):
         for member in members:
             if get_origin(member) is tuple:
                 item = get_args(member)[0]
@@ -96,11 +96,13 @@ def _build(cls: Any, plain: Mapping[str, Any], *, at: str) -> Any:
 
 
 def _chosen(kinds: list[Any], plain: Mapping[str, Any], *, at: str) -> Any:
-    """The one of several dataclasses that the `kind` of the plain value names."""
+    """The one of several dataclasses that the `kind` of the plain value names, if they have one."""
     if len(kinds) == 1:
         return kinds[0]
-    by_kind = {get_args(_hints(cls)["kind"])[0]: cls for cls in kinds}
+    by_kind = {get_args(_hints(cls)["kind"])[0]: cls for cls in kinds if "kind" in _hints(cls)}
     kind = plain.get("kind")
+    if kind is None and len(by_kind) < len(kinds):
+        return next(cls for cls in kinds if "kind" not in _hints(cls))
     if isinstance(kind, str) and kind in by_kind:
         return by_kind[kind]
     raise ValueError(f"{at}: kind must be one of {', '.join(by_kind)}, got kind={kind!r}")

@@ -1,6 +1,6 @@
 """Put gates into any network, without touching the names and weights of what is there."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from stacnet.attention import GATES, make_gate
 from stacnet.attention_spec import AttentionSpec, canonical, check_scale
-from stacnet.flow import Flow, blank, on_meta, taking, trace
+from stacnet.flow import Flow, blank, fill_with_anything, on_meta, taking, trace
 from stacnet.resnet import initialise_gate
 from stacnet.sites import Site, holder, sites_in
 
@@ -47,15 +47,14 @@ def insert(
     order = {name: number for number, name in enumerate(flow.shapes)}
     places = sorted(_places(flow, specs), key=lambda place: order[place.name])
     _check(network, places)
-    generator = torch.Generator().manual_seed(seed)
-    gates = {place.name: _gate(place, generator) for place in places}
+    gates = make_gates(((one.name, one.channels, one.spec) for one in places), seed=seed)
     for name, gate in gates.items():
         gate.to(_weight_near(network, name)).train(network.get_submodule(name).training)
     twin = on_meta(network).eval()
     twins = {name: on_meta(gate).eval() for name, gate in gates.items()}
-    _attach(twin, twins)
+    attach(twin, twins)
     _rehearse(twin, twins, blank(twin, input_size=input_size, in_channels=in_channels))
-    _attach(network, gates)
+    attach(network, gates)
     return list(gates)
 
 
@@ -141,15 +140,25 @@ def _check(network: nn.Module, places: Sequence[_Place]) -> None:
             raise ValueError(f"a place must have no gate yet, got {place.name} with {GATE!r}")
 
 
-def _gate(place: _Place, generator: torch.Generator) -> nn.Module:
-    with torch.device("meta"):  # no global generator is read
-        gate = make_gate(place.channels, place.spec)
-    gate.to_empty(device="cpu")
-    initialise_gate(gate, generator)
-    return gate
+def make_gates(
+    places: Iterable[tuple[str, int, AttentionSpec]], *, seed: int
+) -> dict[str, nn.Module]:
+    """A gate for each place with its channels and attention, initialised from a seed.
+
+    Without weights if the meta device is the default one.
+    """
+    generator, gates = torch.Generator("cpu").manual_seed(seed), {}
+    for name, channels, spec in places:
+        with torch.device("meta"):  # no global generator is read
+            gates[name] = gate = make_gate(channels, spec)
+        if torch.get_default_device().type != "meta":
+            fill_with_anything(gate)
+            initialise_gate(gate, generator)
+    return gates
 
 
-def _attach(network: nn.Module, gates: Mapping[str, nn.Module]) -> None:
+def attach(network: nn.Module, gates: Mapping[str, nn.Module]) -> None:
+    """Put each gate behind the module of its name."""
     for name, gate in gates.items():
         module = network.get_submodule(name)
         module.add_module(GATE, gate)

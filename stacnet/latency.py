@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.benchmark import Timer
 
-from stacnet.resnet import build
+from stacnet.network import build
 from stacnet.spec import NetworkSpec
 
 

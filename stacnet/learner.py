@@ -12,10 +12,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stacnet import recipe
 from stacnet.data.augment import Batch
+from stacnet.network import build
 from stacnet.protocol import Protocol
 from stacnet.recorded import Recorded
-from stacnet.resnet import build
-from stacnet.spec import NetworkSpec
+from stacnet.spec import NamedSpec, NetworkSpec
 
 EAGER_STEPS = 3  # on a GPU, before a step is recorded: they choose kernels and make the momentum
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of mallopt(3)
@@ -58,7 +58,7 @@ class Learner:
         if device.type == "cpu":
             keep_freed_memory()
         self.model = build(spec, seed=seed).to(device)
-        if device.type != "cpu" or _is_safe_in_channels_last(spec):
+        if device.type != "cpu" or _is_safe_in_channels_last(spec, self.model):
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._optimizer = recipe.optimizer(self.model, protocol)
         self._average = _average(self.model, protocol)
@@ -136,7 +136,7 @@ class Learner:
             self._average.load_state_dict(state["average"])
 
 
-def _is_safe_in_channels_last(spec: NetworkSpec) -> bool:
+def _is_safe_in_channels_last(spec: NetworkSpec, model: nn.Module) -> bool:
     """Whether oneDNN's strided 1x1 convolutions stay within their memory.
 
     In torch 2.15 (oneDNN 3.13) the weight gradient of a 1x1 stride-2 convolution in channels_last
@@ -144,6 +144,10 @@ def _is_safe_in_channels_last(spec: NetworkSpec) -> bool:
     input channels on maps of 56 pixels and more (not seen at 54); with AVX2 with fewer than 8 (2
     and 4 crash, 8 does not) on maps of any size.
     """
+    if isinstance(spec, NamedSpec):
+        layers = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+        strided = [one.in_channels for one in layers if max(one.stride) > 1 == max(one.kernel_size)]
+        return min(strided, default=16) >= 16
     narrowest = min(spec.widths)
     return narrowest >= 16 or (narrowest >= 8 and spec.input_size < 50)
 

@@ -6,15 +6,15 @@ from math import sqrt
 from typing import Literal
 
 from stacnet.cost import cost
-from stacnet.spec import AttentionSpec, NetworkSpec
+from stacnet.spec import AttentionSpec, ResNetSpec
 
 TOLERANCE = 0.01  # largest relative difference in cost
 _FACTORS = (1 / 16, 16.0)  # bounds on how much wider the twin may be
 
 
 def matched(
-    spec: NetworkSpec, *, by: Literal["params", "macs"], attention: AttentionSpec | None = None
-) -> NetworkSpec:
+    spec: ResNetSpec, *, by: Literal["params", "macs"], attention: AttentionSpec | None = None
+) -> ResNetSpec:
     """A network of the same depth and stem with other widths and the same cost within 1 %.
 
     At twice the parameters a comparison with the vanilla network proves nothing; with this one
@@ -31,7 +31,7 @@ def matched(
     """
     target = getattr(cost(spec), by)
 
-    def twin(widths: tuple[int, ...]) -> NetworkSpec:
+    def twin(widths: tuple[int, ...]) -> ResNetSpec:
         # From `attention` as it was given: its canonical reduction belongs to other widths.
         return replace(spec, widths=widths, attention=(attention,) * len(widths))
 

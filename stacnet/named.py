@@ -122,3 +122,18 @@ def _built(name: str, make: Callable[..., Any], keywords: dict[str, Any]) -> nn.
 def _told(error: BaseException) -> str:
     """The first line of what it says, with its class."""
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+
+
+def source_hash(name: str) -> str:
+    """Of the file of a function that is named by its file; empty for what is installed.
+
+    Raises:
+        ValueError: there is no such file.
+    """
+    path = Path(name.rpartition(":")[0])
+    if path.suffix != ".py":
+        return ""
+    try:
+        return short_hash(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"network must be readable, got {name}: {_told(error)}") from error

@@ -13,38 +13,15 @@ from torch import Tensor, nn
 
 from stacnet.attention import STAC, Static, make_gate
 from stacnet.attention_spec import Position
-from stacnet.spec import NetworkSpec
+from stacnet.spec import ResNetSpec
 
 _STEMS = {"s1": (3, 1), "s2": (7, 2), "imagenet": (7, 2)}  # kernel and stride of the stem
 
 
-def build(spec: NetworkSpec, *, seed: int = 0) -> nn.Module:
-    """The network of `spec` on the CPU: (B, in_channels, H, W) -> logits (B, classes).
-
-    Weights depend on (spec, seed) alone, no global generator is read; the weights outside the
-    gates are those of the vanilla network with the same seed.
-    """
-    with torch.device("meta"):
-        network = ResNet(spec)
-    fill_with_anything(network)
-    initialise(network, torch.Generator().manual_seed(seed))
-    return network
-
-
-def fill_with_anything(network: nn.Module) -> None:
-    """Give a network of the meta device memory on the CPU, whatever is in it.
-
-    As `to_empty`, which imports torch's compiler for it: 2 s.
-    """
-    held = network.state_dict()
-    anything = {name: torch.empty(one.shape, dtype=one.dtype) for name, one in held.items()}
-    network.load_state_dict(anything, assign=True)
-
-
-def taps(spec: NetworkSpec, *, position: Position = "post") -> tuple[tuple[str, ...], ...]:
+def resnet_taps(spec: ResNetSpec, *, position: Position = "post") -> tuple[tuple[str, ...], ...]:
     """Per stage and block, the module whose output attention at `position` receives.
 
-    The names are those of `build(spec)`; with `layer<stage + 1>` for `stages.<stage>` they are
+    The names are those of `ResNet(spec)`; with `layer<stage + 1>` for `stages.<stage>` they are
     torchvision's.
     """
     last = 2 if spec.block == "basic" else 3
@@ -55,7 +32,7 @@ def taps(spec: NetworkSpec, *, position: Position = "post") -> tuple[tuple[str, 
     )
 
 
-def receptive_field(spec: NetworkSpec) -> int:
+def resnet_receptive_field(spec: ResNetSpec) -> int:
     """Side of the input square that a unit of the last stage sees without attention, pixels."""
     kernel, jump = _STEMS[spec.stem]
     field = kernel
@@ -74,7 +51,7 @@ def receptive_field(spec: NetworkSpec) -> int:
 class ResNet(nn.Module):
     """Residual network (He et al., CVPR 2016; bottlenecks with the stride in the 3x3)."""
 
-    def __init__(self, spec: NetworkSpec) -> None:
+    def __init__(self, spec: ResNetSpec) -> None:
         super().__init__()
         kernel, stride = _STEMS[spec.stem]
         self.conv1 = _conv(spec.in_channels, spec.widths[0], kernel=kernel, stride=stride)
@@ -98,7 +75,7 @@ class ResNet(nn.Module):
 class BasicBlock(nn.Module):
     """Two convolutions; attention after the second norm, or after the first (`mid`)."""
 
-    def __init__(self, spec: NetworkSpec, *, stage: int, index: int) -> None:
+    def __init__(self, spec: ResNetSpec, *, stage: int, index: int) -> None:
         super().__init__()
         width, kernel, stride = spec.widths[stage], spec.kernels[stage], _stride(stage, index)
         channels = _in_channels(spec, stage, index)
@@ -123,7 +100,7 @@ class BasicBlock(nn.Module):
 class Bottleneck(nn.Module):
     """1x1, 3x3 (with the stride), 1x1; attention after the third norm, or after the second."""
 
-    def __init__(self, spec: NetworkSpec, *, stage: int, index: int) -> None:
+    def __init__(self, spec: ResNetSpec, *, stage: int, index: int) -> None:
         super().__init__()
         width, out_channels = spec.widths[stage], spec.stage_channels(stage)
         channels, stride = _in_channels(spec, stage, index), _stride(stage, index)
@@ -209,7 +186,7 @@ def _initialise_one(module: nn.Module, generator: torch.Generator, *, fan: str) 
     return True
 
 
-def _attention(spec: NetworkSpec, stage: int, index: int) -> tuple[nn.Module, bool]:
+def _attention(spec: ResNetSpec, stage: int, index: int) -> tuple[nn.Module, bool]:
     """The gate of a block, and whether it sits in the middle."""
     attention = spec.attention[stage]
     if attention is None or not attention.is_in_block(index, spec.blocks[stage]):
@@ -222,7 +199,7 @@ def _stride(stage: int, index: int) -> int:
     return 2 if stage > 0 and index == 0 else 1
 
 
-def _in_channels(spec: NetworkSpec, stage: int, index: int) -> int:
+def _in_channels(spec: ResNetSpec, stage: int, index: int) -> int:
     if index > 0:
         return spec.stage_channels(stage)
     return spec.stage_channels(stage - 1) if stage > 0 else spec.widths[0]

@@ -17,20 +17,24 @@ from stacnet.attention_spec import (
     hidden_channels,
     live_dict,
 )
-from stacnet.fields import is_whole
+from stacnet.fields import from_plain, is_whole
 from stacnet.ids import short_hash
+from stacnet.named_spec import NamedSpec
 
 __all__ = [
     "LIVE_FIELDS",
     "Attention",
     "AttentionKind",
     "AttentionSpec",
+    "NamedSpec",
     "NetworkSpec",
     "Placement",
+    "ResNetSpec",
     "check_scale_fits",
     "hidden_channels",
     "live_dict",
     "resnet",
+    "spec_from_dict",
 ]
 
 Block = Literal["basic", "bottleneck"]
@@ -52,7 +56,7 @@ NAMED_DEPTHS: dict[int, tuple[Block, tuple[int, ...]]] = {
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots: it remembers its id
-class NetworkSpec:
+class ResNetSpec:
     """A residual network with at most one kind of attention per stage, in canonical form.
 
     Construction canonicalises what has no effect (a scale at or above the map is native, a kernel
@@ -137,7 +141,7 @@ class NetworkSpec:
         return (2 if self.block == "basic" else 3) * sum(self.blocks) + 2
 
     @property
-    def vanilla(self) -> "NetworkSpec":
+    def vanilla(self) -> "ResNetSpec":
         """The same network without attention."""
         return replace(self, attention=())
 
@@ -149,24 +153,25 @@ class NetworkSpec:
         """Channels of the tensor that attention at `position` of `stage` receives."""
         return self.stage_channels(stage) if position == "post" else self.widths[stage]
 
+    @property
+    def title(self) -> str:
+        """In words."""
+        kernels = "x".join(map(str, self.kernels))
+        return f"ResNet-{self.depth} of width {self.widths[0]} (stage kernels {kernels})"
+
+    def gate_channels(self, stage: int) -> list[int]:
+        """Channels that each gate of a stage receives."""
+        attention, num_blocks = self.attention[stage], self.blocks[stage]
+        if attention is None:
+            return []
+        num_gates = sum(attention.is_in_block(index, num_blocks) for index in range(num_blocks))
+        return [self.site_channels(stage, attention.position)] * num_gates
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; attention fields that do not exist for their kind are left out."""
         plain = asdict(self)
         plain["attention"] = [attention and live_dict(attention) for attention in self.attention]
         return plain
-
-    @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> "NetworkSpec":
-        """Inverse of `to_dict`.
-
-        Raises:
-            ValueError: a field is unknown or missing.
-        """
-        try:
-            stages = [a and AttentionSpec(**_tuples(a)) for a in plain.get("attention", [])]
-            return cls(**{**_tuples(plain), "attention": tuple(stages)})
-        except TypeError as error:
-            raise ValueError(f"network description does not fit: {error}, got {plain}") from None
 
     @cached_property
     def network_id(self) -> str:
@@ -175,13 +180,31 @@ class NetworkSpec:
         return short_hash(text)
 
 
+NetworkSpec = ResNetSpec | NamedSpec
+
+
+def spec_from_dict(plain: dict[str, Any]) -> NetworkSpec:
+    """Inverse of `to_dict`, of either kind.
+
+    Raises:
+        ValueError: a field is unknown or missing.
+    """
+    if "kind" in plain:
+        return from_plain(NamedSpec, plain)
+    try:
+        stages = [a and AttentionSpec(**_tuples(a)) for a in plain.get("attention", [])]
+        return ResNetSpec(**{**_tuples(plain), "attention": tuple(stages)})
+    except TypeError as error:
+        raise ValueError(f"network description does not fit: {error}, got {plain}") from None
+
+
 def resnet(
     depth: int = 50,
     *,
     width: int | None = None,
     attention: Attention | tuple[Attention, ...] = None,
     **shape: Any,
-) -> NetworkSpec:
+) -> ResNetSpec:
     """A ResNet by its name: 18, 34, 50, 101, 152, 10 (four stages), 8, 20, 32, 56 (three stages).
 
     Args:
@@ -189,7 +212,7 @@ def resnet(
         width: inner channels of the first stage, doubled by each further stage; by default 64,
             and 16 for the three-stage family.
         attention: one value for all stages, or one per stage.
-        shape: further fields of `NetworkSpec`.
+        shape: further fields of `ResNetSpec`.
     """
     if depth not in NAMED_DEPTHS:
         raise ValueError(f"depth must be one of {sorted(NAMED_DEPTHS)}, got depth={depth}")
@@ -197,7 +220,7 @@ def resnet(
     first = width if width is not None else (64 if len(blocks) == 4 else 16)
     widths = tuple(first * 2**stage for stage in range(len(blocks)))
     stages = attention if isinstance(attention, tuple) else (attention,) * len(blocks)
-    return NetworkSpec(block=block, blocks=blocks, widths=widths, attention=stages, **shape)
+    return ResNetSpec(block=block, blocks=blocks, widths=widths, attention=stages, **shape)
 
 
 def check_scale_fits(spec: NetworkSpec, stage: int, scale: int | None) -> None:

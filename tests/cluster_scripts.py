@@ -11,6 +11,12 @@ STUDY = (
     + """
 
 
+def placements(of_the_guide=placements):
+    study = of_the_guide()
+    space = replace(study.space, scales=(("off", 1), ("off", 1, 4), ("off", 1)))
+    return replace(study, space=space)
+
+
 def few():
     study = placements()
     space = replace(study.space, scales=(("off", 1), ("off", 1), ("off",)))

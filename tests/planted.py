@@ -19,8 +19,8 @@ from search.study.study import Study
 from search.study.training import id_of
 from stacnet.checkpoint import dumps
 from stacnet.data_spec import ScaleSignal
+from stacnet.network import build
 from stacnet.protocol import Protocol
-from stacnet.resnet import build
 from stacnet.spec import resnet
 
 EPOCHS_RUN = 3

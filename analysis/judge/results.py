@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from search.store.parts import is_in
 from search.store.schema import CELLS, SCHEMA_VERSION
-from stacnet.spec import NetworkSpec
+from stacnet.spec import spec_from_dict
 
 Floats = NDArray[np.float64]
 DIVERGED = frozenset({"diverged"})
@@ -151,7 +151,7 @@ def _check_strangers(table: pa.Table) -> None:
     pairs = table.select(["network_id", "spec_json"]).group_by(["network_id", "spec_json"])
     for row in pairs.aggregate([]).to_pylist():
         try:
-            described = NetworkSpec.from_dict(json.loads(row["spec_json"] or "null")).network_id
+            described = spec_from_dict(json.loads(row["spec_json"] or "null")).network_id
         except (TypeError, AttributeError, ValueError):
             described = None
         if described != row["network_id"]:

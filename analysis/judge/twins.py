@@ -9,12 +9,12 @@ from analysis.judge.results import results_from_table
 from search.store.extras import compared_with_twins
 from search.store.past import Past
 from search.store.testset import image_groups
-from stacnet.spec import NetworkSpec
+from stacnet.spec import spec_from_dict
 
 
 def twin_contrasts(past: Past) -> tuple[Contrast, ...]:
     """Paired on the finalists' fresh seeds, which neither chose the network nor its twins."""
-    ids = {one.reason: NetworkSpec.from_dict(one.spec) for one in past.extras.finalists}
+    ids = {one.reason: spec_from_dict(one.spec) for one in past.extras.finalists}
     pairs = [
         (whose, name)
         for whose in compared_with_twins(past.study)

@@ -7,14 +7,14 @@ from analysis.look.controls import map_with_controls
 from analysis.look.probeset import probe_set
 from analysis.look.threads import threads
 from analysis.predict.mapfile import ATTENDED, map_to_parquet
-from analysis.predict.predict import LAST, map_scales, places
+from analysis.predict.predict import map_scales, places
 from analysis.telling import Tell, quietly
 from search.store.extras import SELECTED, read_extras
 from search.store.store import Store
 from search.study.training import id_of
 from stacnet.data.images import load
-from stacnet.resnet import build
-from stacnet.spec import NetworkSpec
+from stacnet.network import build, last_map
+from stacnet.spec import spec_from_dict
 
 
 def look_at_best(store: Store, *, images: int = 1000, tell: Tell = quietly) -> ClassRepMap | None:
@@ -34,7 +34,7 @@ def look_at_best(store: Store, *, images: int = 1000, tell: Tell = quietly) -> C
     spec = next((one.spec for one in extras.finalists if one.reason == SELECTED), None)
     if spec is None:
         return None
-    best = NetworkSpec.from_dict(spec)
+    best = spec_from_dict(spec)
     networks = []
     for seed in (*study.seeds, *study.finalists.seeds):
         state = store.weights(id_of((best.network_id, study.protocol.protocol_id, seed)))
@@ -48,7 +48,7 @@ def look_at_best(store: Store, *, images: int = 1000, tell: Tell = quietly) -> C
     probes = probe_set(load(study.protocol.data), images=images, device=torch.device("cpu"))
     with threads(study.resources.cpus):
         chart = map_with_controls(
-            networks, probes, places=places(best), last=LAST, scales=map_scales(study)
+            networks, probes, places=places(best), last=last_map(best), scales=map_scales(study)
         )
     store.storage.write(ATTENDED, map_to_parquet(chart))
     return chart

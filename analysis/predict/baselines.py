@@ -14,7 +14,7 @@ from analysis.predict.proxies import PROXIES, Proxy, proxy_score
 from search.study.networks import Networks
 from stacnet.data.augment import Scaling
 from stacnet.data.images import Splits
-from stacnet.resnet import build
+from stacnet.network import build
 
 PROXY_IMAGES = 32
 PROXY_NETWORKS = 700  # more candidates than this: a seeded sample of them is scored

@@ -27,10 +27,9 @@ from search.study.seeds import seeds_to_look_at
 from search.study.study import Study
 from search.study.training import id_of
 from stacnet.data.images import load
-from stacnet.resnet import build, taps
+from stacnet.network import build, last_map, taps
 from stacnet.spec import NetworkSpec
 
-LAST = "stages"  # module of our networks whose spatial mean the classifier gets
 UNTRAINED = 1_000_003  # added to a seed: the untrained twin starts from other weights
 # Maps other than the trained k-NN one, on which the primary rule and R1 are tried too.
 OTHER_MAPS: tuple[tuple[str, Estimator, Family], ...] = (
@@ -99,7 +98,7 @@ def _predict(
         [(v.network.to(device), v.untrained().to(device)) for v in found],
         probes,
         places=places(study.space.base),
-        last=LAST,
+        last=last_map(study.space.base),
         scales=map_scales(study),
     )
     look_s = time.perf_counter() - started
@@ -145,7 +144,7 @@ def _told(probes: ProbeSet, tell: Tell, *, networks: int) -> ProbeSet:
 
 
 def places(spec: NetworkSpec) -> list[Place]:
-    """Rows of the map of one of our networks: its stages, then every block."""
+    """Rows of the map of a network: its stages, then every block."""
     names = taps(spec)
     stages = [Place(f"stage {t + 1}", t, blocks) for t, blocks in enumerate(names)]
     return stages + [Place(name, -1, (name,)) for blocks in names for name in blocks]

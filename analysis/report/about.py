@@ -34,10 +34,9 @@ def study_sentence(facts: StudyFacts) -> str:
     """What was searched."""
     study, comparison = facts.study, facts.comparison
     base = study.space.base
-    kernels = "x".join(map(str, base.kernels))
     size = f"{base.input_size}x{base.input_size}"
     text = (
-        f"A ResNet-{base.depth} of width {base.widths[0]} (stage kernels {kernels}) on {size} "
+        f"The network is {base.title} on {size} "
         f"images; {study.space.size()} settings of attention, {study.protocol.epochs} epochs each."
     )
     if comparison is None:

@@ -88,6 +88,8 @@ class Attempt:
             StudyError: the store cannot be written, the lease is another driver's, or network
                 and data do not fit, which would be so for every training.
         """
+        if self.status is not None:  # it was stopped meanwhile
+            return self.report()
         try:
             self._advance(slice_s)
         except StudyError:

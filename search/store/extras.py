@@ -21,7 +21,7 @@ from search.study.space import Space
 from search.study.study import Sampled, Study
 from search.study.training import Training, id_of
 from search.study.twins import widened_twins
-from stacnet.spec import AttentionSpec, NetworkSpec
+from stacnet.spec import AttentionSpec, NetworkSpec, spec_from_dict
 
 FILE = "extras.json"
 PICKS_FILE = "picks.json"
@@ -70,7 +70,7 @@ def read_extras(storage: Storage) -> Extras:
     try:
         extras = _ADAPTER.validate_python(storage.read_json(FILE))
         for one in extras.finalists:
-            NetworkSpec.from_dict(one.spec)
+            spec_from_dict(one.spec)
     except FileNotFoundError:
         return Extras()
     except StoreError as error:
@@ -151,7 +151,7 @@ def compared_with_twins(study: Study) -> tuple[str, str]:
 
 
 def _twins(of: Finalist, *, reduction: int) -> dict[str, Finalist]:
-    found = widened_twins(NetworkSpec.from_dict(of.spec), reduction=reduction)
+    found = widened_twins(spec_from_dict(of.spec), reduction=reduction)
     named = ((f"{name} of {of.reason}", twin) for name, twin in found if twin is not None)
     return {name: Finalist(spec=twin.to_dict(), reason=name) for name, twin in named}
 
@@ -160,7 +160,7 @@ def finalist_trainings(study: Study, extras: Extras, among: Networks | None) -> 
     """The trainings of the finalists, each network once with each fresh seed."""
     trainings: dict[tuple, Training] = {}
     for one in extras.finalists:
-        spec = NetworkSpec.from_dict(one.spec)
+        spec = spec_from_dict(one.spec)
         for seed in study.finalists.seeds:
             training = Training(
                 spec=spec,
@@ -192,8 +192,8 @@ def _named_specs(text: str | bytes, *, source: str) -> dict[str, NetworkSpec]:
     try:
         plain = unseal(text, source=source)
         if isinstance(plain, dict):
-            return {pick["name"]: NetworkSpec.from_dict(pick["spec"]) for pick in plain["picks"]}
-        return {f"[{i}]": NetworkSpec.from_dict(spec) for i, spec in enumerate(plain)}
+            return {pick["name"]: spec_from_dict(pick["spec"]) for pick in plain["picks"]}
+        return {f"[{i}]": spec_from_dict(spec) for i, spec in enumerate(plain)}
     except StoreError:
         raise
     except (KeyError, TypeError, ValueError) as error:
@@ -220,6 +220,4 @@ def _best(store: Store, study: Study) -> dict[str, NetworkSpec]:
     names |= dict(zip([SELECTED], dict(ranking(table, selecting, among)), strict=False))
     rows = store.trainings(["network_id", "spec_json"])
     specs = dict(zip(*(rows[name].to_pylist() for name in rows.column_names), strict=True))
-    return {
-        reason: NetworkSpec.from_dict(json.loads(specs[name])) for reason, name in names.items()
-    }
+    return {reason: spec_from_dict(json.loads(specs[name])) for reason, name in names.items()}

@@ -15,7 +15,7 @@ from search.store.store import Store
 from search.study.ends import FINAL, OWN_FAULTS, End
 from search.study.study import Study
 from search.study.training import Key, Training, id_of
-from stacnet.spec import NetworkSpec
+from stacnet.spec import NetworkSpec, spec_from_dict
 
 COLUMNS = (*KEY, "attempt", "lease", "status", "order", "device_fraction", "is_canonical")
 TRAINING = (*KEY, "spec_json", "point", "suggested_by")  # of which `training_of` makes one
@@ -107,4 +107,4 @@ def training_of(row: dict[str, Any]) -> Training:
 @lru_cache(maxsize=100_000)
 def _spec(text: str) -> NetworkSpec:
     """One value for all trainings of a network, which then hashes its description once."""
-    return NetworkSpec.from_dict(json.loads(text))
+    return spec_from_dict(json.loads(text))

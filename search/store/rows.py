@@ -16,7 +16,7 @@ from search.study.study import Study
 from search.study.training import Job
 from stacnet.ids import short_hash
 from stacnet.protocol import EpochResult
-from stacnet.spec import NetworkSpec
+from stacnet.spec import NetworkSpec, ResNetSpec
 
 Row = dict[str, Any]
 
@@ -96,12 +96,11 @@ def network_columns(spec: NetworkSpec) -> Row:
     """The flat, typed columns that describe a network."""
     columns: Row = {
         "spec_json": json.dumps(spec.to_dict(), sort_keys=True, separators=(",", ":")),
-        "depth": spec.depth,
-        "block": spec.block,
-        "stem": spec.stem,
-        "width": spec.widths[0],
         "input_size": spec.input_size,
     }
+    if isinstance(spec, ResNetSpec):
+        columns |= {"depth": spec.depth, "block": spec.block, "stem": spec.stem}
+        columns["width"] = spec.widths[0]
     for stage, attention in enumerate(spec.attention[:MAX_STAGES], start=1):
         if attention is not None:
             size = spec.map_sizes[stage - 1]

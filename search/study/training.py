@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from search.study.ends import End
-from stacnet.spec import NetworkSpec
+from stacnet.spec import NetworkSpec, spec_from_dict
 
 Key = tuple[str, str, int]  # network, protocol, seed
 
@@ -89,7 +89,7 @@ class Job:
         """Inverse of `to_json`."""
         plain = json.loads(text)
         training = plain.pop("training")
-        spec = NetworkSpec.from_dict(training.pop("spec"))
+        spec = spec_from_dict(training.pop("spec"))
         return cls(training=Training(spec=spec, **training), **plain)
 
 

@@ -13,7 +13,7 @@ from search.store.store import Store
 from stac.cli import commands as c
 from stac.cli.lean import without_pandas
 from stac.cli.waiting import Waiting
-from stacnet.spec import NetworkSpec
+from stacnet.spec import spec_from_dict
 
 if TYPE_CHECKING:
     from analysis.judge.comparison import Comparison
@@ -136,7 +136,7 @@ def _show_map(chart: "ClassRepMap") -> None:
 
 def _scales(spec: dict[str, Any]) -> str:
     """Scale per stage, such as `off, 4, native`."""
-    stages = NetworkSpec.from_dict(spec).attention
+    stages = spec_from_dict(spec).attention
     return ", ".join("off" if a is None else str(a.scale or "native") for a in stages)
 
 

@@ -7,7 +7,7 @@ from search.study.space import Scale, Scales, Space
 from stac.cli.flags import NetworkFlags
 from stacnet.attention_spec import LIVE_FIELDS, OPTIONS, Placement
 from stacnet.data_spec import DataSpec, Digits, Prepared, ScaleSignal, ShiftedLayouts
-from stacnet.spec import NetworkSpec, resnet
+from stacnet.spec import ResNetSpec, resnet
 
 SHAPE_FLAGS = ("input_size", "in_channels", "classes")
 BUILT_IN = (
@@ -17,13 +17,15 @@ BUILT_IN = (
 )  # need no cache: no cache has such a name
 
 
-def network_spec(flags: NetworkFlags) -> NetworkSpec:
+def network_spec(flags: NetworkFlags) -> ResNetSpec:
     """The network that the flags name.
 
     Raises:
         ValueError: a value that cannot be, a scale larger than its map, or a flag without effect.
     """
-    return one_network_space(flags).spec(0)
+    spec = one_network_space(flags).spec(0)
+    assert isinstance(spec, ResNetSpec)
+    return spec
 
 
 def one_network_space(flags: NetworkFlags, **data: int) -> Space:

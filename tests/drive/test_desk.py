@@ -214,6 +214,21 @@ def test_a_worker_whose_driver_lost_the_lease_ends_without_writing(
     ]
 
 
+def test_an_attempt_that_was_stopped_trains_no_further(tmp_path: Path) -> None:
+    study = cheap(seeds=(0,))
+    at = desk(tmp_path, study)
+    at.claim("slot")
+    job = at.opened("slot", 0.0)
+    assert isinstance(job, Job)
+    make = lambda: Scripted(epochs=3, top=0.5, epoch_s=0.01)  # noqa: E731
+    run = Attempt(job, store=at.store, study=study, make_trainer=make)
+    run.advance(0.0)
+    run.stop("preempted")
+    report = run.advance(60.0)  # the slot is asked once more, to hear of it
+    assert (report["ended"], report["status"], report["epoch"]) == (True, "preempted", 1)
+    assert at.store.trainings(["status"], all_attempts=True)["status"].to_pylist() == ["preempted"]
+
+
 def test_what_nobody_accounted_for_is_passed_on_to_the_next_driver(tmp_path: Path) -> None:
     time = Time()
     first = Driver(tmp_path, SAMPLED, time)

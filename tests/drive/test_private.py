@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 PLACES = {  # one file for Ray; one line each for the others
     "search/drive/private.py",
     "search/sampling/optuna_space.py",
-    "stacnet/cost.py",
+    "stacnet/flow.py",
     "stacnet/recipe.py",
 }
 PACKAGES = ("stacnet", "search", "analysis", "stac")

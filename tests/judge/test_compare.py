@@ -24,7 +24,7 @@ from search.store.extras import with_finalists
 from search.study.networks import Networks, networks
 from search.study.seeds import split_seeds
 from search.study.study import Finalists, Study
-from stacnet.spec import NetworkSpec
+from stacnet.spec import spec_from_dict
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +198,6 @@ def test_what_the_selecting_seeds_choose_is_a_finalist(study, among, tmp_path):
     store = planted_store(str(tmp_path), one, sd=0.02)  # so that another one leads on all seeds
     text = picks_json(one, among, primary=-graded_accuracy(among))
     store.storage.write("picks.json", text.encode())
-    chosen = {f.reason: NetworkSpec.from_dict(f.spec) for f in with_finalists(store).finalists}
+    chosen = {f.reason: spec_from_dict(f.spec) for f in with_finalists(store).finalists}
     assert chosen["selected"].network_id == compare(store).best.network_id
     assert chosen["selected"] != chosen["top 1"]

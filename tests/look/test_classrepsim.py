@@ -17,8 +17,8 @@ from analysis.predict.predict import places
 from analysis.predict.rules import Rule, stage_values
 from stacnet.data.images import load
 from stacnet.data_spec import ScaleSignal
+from stacnet.network import build
 from stacnet.protocol import Protocol
-from stacnet.resnet import build
 from stacnet.spec import resnet
 from stacnet.train import Trainer
 

@@ -15,8 +15,8 @@ from search.study.networks import networks
 from search.study.study import Finalists
 from search.study.training import id_of
 from stacnet.checkpoint import dumps
-from stacnet.resnet import build
-from stacnet.spec import NetworkSpec
+from stacnet.network import build
+from stacnet.spec import spec_from_dict
 
 
 def test_the_selected_finalist_is_mapped_and_reported(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_the_selected_finalist_is_mapped_and_reported(tmp_path: Path) -> None:
     write_extras(store.storage, with_finalists(store))
     assert look_at_best(store, images=200) is None  # not trained yet
     [best] = [one for one in with_finalists(store).finalists if one.reason == SELECTED]
-    spec = NetworkSpec.from_dict(best.spec)
+    spec = spec_from_dict(best.spec)
     key = (spec.network_id, study.protocol.protocol_id, 101)
     store.write_weights(id_of(key), dumps(build(spec, seed=101).state_dict()))
     torch.set_num_threads(2)  # which the reader's own work keeps

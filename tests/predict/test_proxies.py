@@ -17,7 +17,7 @@ from search.study.space import Space
 from stacnet.attention_spec import AttentionSpec
 from stacnet.data.images import load
 from stacnet.data_spec import Digits
-from stacnet.resnet import build
+from stacnet.network import build
 from stacnet.spec import resnet
 
 GENERATOR = torch.Generator().manual_seed(0)

@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from stacnet.attention_spec import CHOICES, AttentionSpec
 from stacnet.cost import cost, price
-from stacnet.resnet import build
-from stacnet.spec import NetworkSpec, resnet
+from stacnet.network import build
+from stacnet.spec import ResNetSpec, resnet
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,7 +86,7 @@ def test_macs_are_those_of_torchs_own_counter(kind):
     st.sampled_from((4, 7, 8)),
 )
 def test_the_price_of_a_network_is_its_cost(block, attention, size):
-    spec = NetworkSpec(
+    spec = ResNetSpec(
         block=block, blocks=(2, 1), widths=(3, 4), input_size=size, attention=attention
     )
     assert price(spec) == cost(spec)
@@ -94,7 +94,7 @@ def test_the_price_of_a_network_is_its_cost(block, attention, size):
 
 @pytest.mark.parametrize("attention", [None, AttentionSpec(scale=2), AttentionSpec(kernel=3)])
 def test_effective_parameters_are_those_that_get_gradient(attention):
-    spec = NetworkSpec(
+    spec = ResNetSpec(
         block="basic",
         blocks=(1, 1, 1),
         widths=(8, 8, 8),

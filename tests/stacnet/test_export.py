@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from stacnet.attention import make_gate
-from stacnet.resnet import build
-from stacnet.spec import AttentionSpec, NetworkSpec
+from stacnet.network import build
+from stacnet.spec import AttentionSpec, ResNetSpec
 
 pytestmark = pytest.mark.slow  # compiles
 KINDS = {
@@ -31,7 +31,7 @@ each_kind = pytest.mark.parametrize("attention", KINDS.values(), ids=KINDS.keys(
 
 def tiny(*attention: AttentionSpec) -> torch.nn.Module:
     num_stages = len(attention)
-    spec = NetworkSpec(
+    spec = ResNetSpec(
         block="basic",
         blocks=(1,) * num_stages,
         widths=(4,) * num_stages,

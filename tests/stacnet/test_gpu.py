@@ -19,8 +19,8 @@ from stacnet.data import feed
 from stacnet.data.augment import Scaling
 from stacnet.data.images import load
 from stacnet.data_spec import ScaleSignal
+from stacnet.network import build, taps
 from stacnet.protocol import Protocol
-from stacnet.resnet import build, taps
 from stacnet.spec import resnet
 from stacnet.train import Trainer
 

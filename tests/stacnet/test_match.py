@@ -9,8 +9,8 @@ import torchvision
 from stacnet.cost import cost
 from stacnet.latency import latency
 from stacnet.match import matched
+from stacnet.network import build
 from stacnet.pretrained import load_vanilla
-from stacnet.resnet import build
 from stacnet.spec import AttentionSpec, resnet
 
 pytestmark = pytest.mark.slow  # counts the cost of many networks

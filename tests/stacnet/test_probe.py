@@ -6,8 +6,8 @@ import torch
 import torchvision
 from torch import nn
 
+from stacnet.network import build, taps
 from stacnet.probe import probing
-from stacnet.resnet import build, taps
 from stacnet.spec import resnet
 
 Seen = dict[tuple[str, int | None], torch.Tensor]

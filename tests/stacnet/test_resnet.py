@@ -8,9 +8,10 @@ import torchvision
 from torch import nn
 
 from stacnet.attention import STAC
+from stacnet.network import build, receptive_field, taps
 from stacnet.pretrained import load_vanilla
-from stacnet.resnet import ResNet, build, initialise, receptive_field, taps
-from stacnet.spec import AttentionSpec, NetworkSpec, resnet
+from stacnet.resnet import ResNet, initialise
+from stacnet.spec import AttentionSpec, NetworkSpec, ResNetSpec, resnet
 
 SMALL = resnet(10, width=4, input_size=16, classes=5)
 
@@ -83,7 +84,7 @@ def test_initialisation_reaches_every_parameter_and_buffer(kind):
 @pytest.mark.parametrize("stem", ["s1", "s2", "imagenet"])
 @pytest.mark.parametrize("kernels", [(3, 3), (1, 3), (1, 1)])
 def test_the_receptive_field_is_where_the_gradient_of_the_real_network_lives(block, stem, kernels):
-    spec = NetworkSpec(block=block, blocks=(1, 2), widths=(1, 1), stem=stem, kernels=kernels)
+    spec = ResNetSpec(block=block, blocks=(1, 2), widths=(1, 1), stem=stem, kernels=kernels)
     field = receptive_field(spec)
     network = build(spec).eval()
     if stem == "imagenet":  # the gradient of a maximum is a single pixel
@@ -105,7 +106,7 @@ def test_patch_limited_stages_keep_the_receptive_field_of_the_stem():
 @pytest.mark.parametrize("position", ["post", "mid"])
 def test_a_tap_gives_the_tensor_that_the_gate_receives(block, position):
     attention = AttentionSpec(scale=2, position=position)
-    spec = NetworkSpec(
+    spec = ResNetSpec(
         block=block, blocks=(1, 2), widths=(2, 4), input_size=8, attention=(attention,) * 2
     )
     network = build(spec).eval()
@@ -124,7 +125,7 @@ def test_a_tap_gives_the_tensor_that_the_gate_receives(block, position):
 def test_placement_chooses_the_blocks_that_carry_a_gate():
     attention = tuple(AttentionSpec(placement=p) for p in ("all", "last", (0, 2)))
     network = build(
-        NetworkSpec(block="basic", blocks=(3,) * 3, widths=(2,) * 3, attention=attention)
+        ResNetSpec(block="basic", blocks=(3,) * 3, widths=(2,) * 3, attention=attention)
     )
     carried = [n for n, m in network.named_modules() if isinstance(m, STAC)]
     assert carried == [

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from stacnet.attention import STAC, Static, make_gate
 from stacnet.attention_spec import CHOICES, AttentionSpec, hidden_channels
-from stacnet.resnet import build
-from stacnet.spec import NetworkSpec, check_scale_fits, resnet
+from stacnet.network import build
+from stacnet.spec import NetworkSpec, ResNetSpec, check_scale_fits, resnet, spec_from_dict
 
 FIELDS = {
     "kind": st.sampled_from(CHOICES["kind"]),
@@ -33,7 +33,7 @@ few = settings(max_examples=150, deadline=None, derandomize=True)
 
 def tiny(attention: AttentionSpec | None, *, size: int = 4, block: str = "basic") -> NetworkSpec:
     """One stage of two blocks whose map has `size` pixels per side."""
-    return NetworkSpec(
+    return ResNetSpec(
         block=block, blocks=(2,), widths=(4,), input_size=size, classes=3, attention=(attention,)
     )
 
@@ -68,7 +68,7 @@ def shapes(spec: NetworkSpec) -> dict[str, torch.Size]:
 def test_the_canonical_form_is_stable_and_survives_json(attention, size):
     spec = tiny(attention, size=size)
     assert replace(spec) == spec
-    again = NetworkSpec.from_dict(json.loads(json.dumps(spec.to_dict())))
+    again = spec_from_dict(json.loads(json.dumps(spec.to_dict())))
     assert again == spec
     assert again.network_id == spec.network_id
 
@@ -118,7 +118,7 @@ def _centre(weight: torch.Tensor, gate: torch.nn.Module) -> torch.Tensor:
 @given(st.integers(1, 300), st.integers(1, 300))
 def test_a_canonical_reduction_gives_the_same_hidden_channels(reduction, channels):
     attention = AttentionSpec(reduction=reduction, position="mid")
-    spec = NetworkSpec(block="basic", blocks=(1,), widths=(channels,), attention=(attention,))
+    spec = ResNetSpec(block="basic", blocks=(1,), widths=(channels,), attention=(attention,))
     canonical = spec.attention[0].reduction
     assert hidden_channels(channels, canonical) == hidden_channels(channels, reduction)
     assert replace(spec) == spec
@@ -140,7 +140,7 @@ def test_a_canonical_reduction_gives_the_same_hidden_channels(reduction, channel
     ],
 )
 def test_every_field_of_a_network_is_part_of_its_identity(change, value):
-    spec = NetworkSpec(block="basic", blocks=(1, 1), widths=(4, 8), input_size=16, classes=3)
+    spec = ResNetSpec(block="basic", blocks=(1, 1), widths=(4, 8), input_size=16, classes=3)
     changed = replace(spec, **{change: value})
     assert changed.network_id != spec.network_id
     assert shapes(changed) != shapes(spec) or changed.map_sizes != spec.map_sizes
@@ -202,12 +202,12 @@ def test_attention_that_cannot_be_is_refused_with_rule_and_value(wrong, match):
 )
 def test_a_network_that_cannot_be_is_refused_with_rule_and_value(wrong, match):
     with pytest.raises(ValueError, match=match):
-        NetworkSpec(**({"block": "basic", "blocks": (1, 1), "widths": (4, 8)} | wrong))
+        ResNetSpec(**({"block": "basic", "blocks": (1, 1), "widths": (4, 8)} | wrong))
 
 
 def test_a_description_with_an_unknown_field_is_refused():
     with pytest.raises(ValueError, match=r"network description does not fit: .*colour"):
-        NetworkSpec.from_dict(resnet(8).to_dict() | {"colour": "red"})
+        spec_from_dict(resnet(8).to_dict() | {"colour": "red"})
 
 
 def test_a_scale_larger_than_its_map_is_refused_by_name_of_the_stage():

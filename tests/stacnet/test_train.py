@@ -14,8 +14,8 @@ from stacnet.data.augment import Batch
 from stacnet.data.images import load
 from stacnet.data.scalesignal import scale_blind_ceiling
 from stacnet.data_spec import Digits, ScaleSignal
+from stacnet.network import build
 from stacnet.protocol import Protocol
-from stacnet.resnet import build
 from stacnet.spec import resnet
 from stacnet.train import Diverged, Trainer
 

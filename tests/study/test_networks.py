@@ -27,9 +27,9 @@ from search.study.study import Exhaustive, Sampled, Study
 from stac.result import Result
 from stacnet.attention_spec import CHOICES, AttentionSpec
 from stacnet.cost import cost, price
-from stacnet.spec import NetworkSpec, resnet
+from stacnet.spec import NetworkSpec, ResNetSpec, resnet, spec_from_dict
 
-BASE = NetworkSpec(block="bottleneck", blocks=(2, 1), widths=(6, 4), input_size=8, classes=4)
+BASE = ResNetSpec(block="bottleneck", blocks=(2, 1), widths=(6, 4), input_size=8, classes=4)
 EVERY_OPTION = Space(
     base=BASE,
     scales=(("off", 1, 2, "native"), ("off", 1, 4)),
@@ -193,4 +193,4 @@ def test_status_progress_finalists_and_comparison_name_the_same_best_network(
     assert Tally.of(store, study, total=9, ended=9).best == 0.75
     assert Result(store).best().id == among.network_ids[best]
     top = next(one for one in with_finalists(store).finalists if one.reason == "top 1")
-    assert NetworkSpec.from_dict(top.spec) == among.specs[best]
+    assert spec_from_dict(top.spec) == among.specs[best]
