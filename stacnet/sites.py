@@ -131,9 +131,8 @@ def _after_convolutions(flow: Flow) -> Iterator[str]:
 def _why_none(flow: Flow) -> str:
     """What its modules give instead of square maps."""
     shapes = list(flow.shapes.values())
-    if any(len(shape) == 3 for shape in shapes):
-        return "its modules give tokens, no maps"
-    odd = next((s for s in shapes if len(s) == 4 and s[2] != s[3]), None)
-    if odd is not None:
+    if tokens := next((shape for shape in shapes if len(shape) == 3), None):
+        return f"its modules give tokens, such as {tokens}, and no maps"
+    if odd := next((s for s in shapes if len(s) == 4 and s[2] != s[3]), None):
         return f"maps must be square (N, C, S, S), got {odd}"
     return "no block or convolution gives a map of more than one pixel"
