@@ -48,19 +48,26 @@ class PreActivated(Residual):
         return z_BDhw * gate_BD11 + self.shortcut(y_BCHW)
 
 
+class Join(nn.Module):
+    """An addition as a module."""
+
+    def forward(self, x_BCHW: Tensor, y_BCHW: Tensor) -> Tensor:
+        return x_BCHW + y_BCHW
+
+
 class Narrowing(nn.Module):
     """A block with a shortcut where it keeps its shape, and a chain where it does not."""
 
     def __init__(self, channels: int, width: int, stride: int = 1) -> None:
         super().__init__()
-        self.keeps = channels == width
+        self.join = Join() if channels == width else None
         self.branch = nn.Sequential(
             nn.Sequential(nn.Conv2d(channels, width, 3, stride, 1), nn.BatchNorm2d(width))
         )
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         y_BDhw = self.branch(x_BCHW)
-        return x_BCHW + y_BDhw if self.keeps else y_BDhw
+        return self.join(x_BCHW, y_BDhw) if self.join else y_BDhw
 
 
 class Concatenating(nn.Module):
@@ -73,6 +80,17 @@ class Concatenating(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         return F.relu(torch.cat([self.fine(x_BCHW), self.coarse(x_BCHW)], 1))
+
+
+class Wrapping(nn.Sequential):
+    """A sequence with a shortcut around it."""
+
+    def __init__(self, channels: int, width: int, stride: int = 1) -> None:
+        super().__init__(nn.Conv2d(channels, width, 3, stride, 1), nn.BatchNorm2d(width))
+        self.stride = stride
+
+    def forward(self, input: Tensor) -> Tensor:  # so it is called in torch
+        return super().forward(input) + input[:, :1, :: self.stride, :: self.stride]
 
 
 class Network(nn.Module):
@@ -99,6 +117,7 @@ class Network(nn.Module):
         (PreActivated, "conv2"),
         (Narrowing, "branch.0.1"),
         (Concatenating, ""),
+        (Wrapping, "1"),
     ],
 )
 def test_a_site_ends_the_branch_however_the_block_is_written(
@@ -162,6 +181,16 @@ def test_maps_of_one_pixel_and_modules_that_run_twice_are_no_sites() -> None:
     assert next(s.name for s in sites(model, input_size=8)) == "blocks.0"
     model.blocks.append(model.blocks[2])
     assert [s.name for s in sites(model, input_size=8)] == ["blocks.0", "blocks.1.bn2"]
+
+
+def test_a_module_that_is_shared_by_several_is_no_site() -> None:
+    relu, norm = nn.ReLU(), nn.BatchNorm2d(4)
+    model = nn.Sequential(
+        nn.Sequential(nn.Conv2d(3, 4, 1), norm, relu),
+        Narrowing(4, 4),
+        nn.Sequential(nn.Conv2d(4, 4, 1), norm, relu),
+    )
+    assert [site.name for site in sites(model, input_size=4)] == ["1.branch.0.1"]
 
 
 def test_a_network_without_blocks_has_a_site_after_each_activation() -> None:
