@@ -88,6 +88,15 @@ def test_a_copy_a_saved_module_and_a_compiled_one_keep_their_gates(gated: ResNet
     assert torch.equal(run(gated), logits_BN)
 
 
+def test_gates_that_add_begin_at_the_function_that_the_network_had() -> None:
+    model = resnet18(num_classes=4).eval()
+    logits_BN = run(model)
+    insert(model, {"*": replace(STAC, fuse="mul_res")}, input_size=64)
+    assert torch.equal(run(model), logits_BN)
+    nn.init.ones_(model.get_parameter("layer1.0.bn2.attention.strength"))
+    assert not torch.equal(run(model), logits_BN)
+
+
 def test_gates_learn(gated: ResNet) -> None:
     gated.train()(torch.randn(4, 3, 64, 64)).square().sum().backward()
     for name, weight in gated.named_parameters():
