@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from stac.running import open, resume, search
     from stacnet.attention_spec import AttentionSpec
     from stacnet.data_spec import Digits, Prepared, ScaleSignal, ShiftedLayouts
+    from stacnet.insert import insert
     from stacnet.protocol import Protocol
+    from stacnet.sites import sites
     from stacnet.spec import NetworkSpec, resnet
 
 _HOME = {
@@ -51,7 +53,9 @@ _HOME = {
     "stac.running": ("open", "resume", "search"),
     "stacnet.attention_spec": ("AttentionSpec",),
     "stacnet.data_spec": ("Digits", "Prepared", "ScaleSignal", "ShiftedLayouts"),
+    "stacnet.insert": ("insert",),
     "stacnet.protocol": ("Protocol",),
+    "stacnet.sites": ("sites",),
     "stacnet.spec": ("NetworkSpec", "resnet"),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
@@ -76,6 +80,7 @@ __all__ = [
     "answer",
     "classrepsim",
     "compare",
+    "insert",
     "open",
     "plot_costs",
     "plot_curves",
@@ -90,6 +95,7 @@ __all__ = [
     "resume",
     "search",
     "simulate",
+    "sites",
 ]
 
 

@@ -29,7 +29,8 @@ class Flow(TorchDispatchMode):
     """What one forward pass shows of each module that gives one tensor, by name.
 
     `shapes` of the outputs, in the order in which modules end; `maker`, the module with weights
-    that made the output within it; `merging`, the modules that bring two ways together; `calls`.
+    that made the output within it; `merging`, the modules with weights that bring two ways
+    together, themselves or by a module without weights; `calls`.
     """
 
     def __init__(self, network: nn.Module, x_BCHW: Tensor) -> None:
@@ -40,6 +41,7 @@ class Flow(TorchDispatchMode):
         self.merging: set[str] = set()
         self.calls: Counter[str] = Counter()
         self.outputs: dict[str, Tensor] = {}
+        self._is_weighted = {n: has_weights(m) for n, m in self.modules.items()}.__getitem__
         self._ways = {id(x_BCHW): _Way(None, 0)}
         self._kept = [x_BCHW]  # a tensor that were freed would give its id to another
         self._running: list[str] = []
@@ -65,8 +67,8 @@ class Flow(TorchDispatchMode):
         for made in (leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)):
             pixels = made.shape[2:]
             beside = {way.module for way, shape in ways.values() if shape[2:] == pixels}
-            if len(beside) > 1 and math.prod(pixels) > 1 and self._running:
-                self.merging.add(self._running[-1])
+            if len(beside) > 1 and math.prod(pixels) > 1:
+                self.merging.add(next(filter(self._is_weighted, reversed(self._running)), ""))
             alike = [way for way, shape in ways.values() if shape == made.shape]
             longest = max(alike or [way for way, _ in ways.values()], key=lambda way: way.weights)
             module = longest.module if alike or len(ways) == 1 else None
@@ -80,7 +82,7 @@ class Flow(TorchDispatchMode):
         if isinstance(output, Tensor) and (way := self._ways.get(id(output))):
             self.outputs[name], self.shapes[name] = output, tuple(output.shape)
             self.maker[name] = way.module
-            if has_weights(self.modules[name]):
+            if self._is_weighted(name):
                 self._ways[id(output)] = way._replace(module=name)
 
 

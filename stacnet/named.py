@@ -113,7 +113,7 @@ def _built(name: str, make: Callable[..., Any], keywords: dict[str, Any]) -> nn.
     try:
         network = make(**keywords)
     except (Exception, SystemExit) as error:
-        raise ValueError(f"{name} must return a module, got {_told(error)}") from error
+        raise ValueError(f"{name} must return a torch module, got {_told(error)}") from error
     if not isinstance(network, nn.Module):
         raise ValueError(f"{name} must return a torch module, got {type(network).__name__}")
     return network

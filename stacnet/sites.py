@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from stacnet.flow import Flow, has_weights, trace
+from stacnet.flow import Flow, trace
 
 # They run whatever they hold, a gate too, so that none can be put into them.
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -81,14 +81,13 @@ def _block_sites(flow: Flow) -> set[str]:
     blocks = {
         type(module)
         for name, module in flow.modules.items()
-        if name in flow.merging and name and not isinstance(module, _CONTAINERS)
-        if has_weights(module)
+        if name and name in flow.merging and type(module) not in _CONTAINERS
     }
     if not blocks:
         return set(_after_convolutions(flow))
 
     def below(name: str) -> Iterator[str]:
-        module = flow.modules[name]
+        module = flow.modules.get(name, nn.Identity())  # one that is shared has its first name
         site = _site(flow, name) if name and type(module) in blocks else None
         if site is not None:
             yield site
@@ -131,9 +130,8 @@ def _after_convolutions(flow: Flow) -> Iterator[str]:
 def _why_none(flow: Flow) -> str:
     """What its modules give instead of square maps."""
     shapes = list(flow.shapes.values())
-    if any(len(shape) == 3 for shape in shapes):
-        return "its modules give tokens, no maps"
-    odd = next((s for s in shapes if len(s) == 4 and s[2] != s[3]), None)
-    if odd is not None:
+    if tokens := next((shape for shape in shapes if len(shape) == 3), None):
+        return f"its modules give tokens, such as {tokens}, and no maps"
+    if odd := next((s for s in shapes if len(s) == 4 and s[2] != s[3]), None):
         return f"maps must be square (N, C, S, S), got {odd}"
     return "no block or convolution gives a map of more than one pixel"

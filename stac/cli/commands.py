@@ -125,6 +125,20 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sites:
+    """Where gates could go in any network: its blocks' ends, and what a gate costs there."""
+
+    network: Annotated[Positional[str], arg(name="NETWORK", metavar="NETWORK")]
+    """torchvision:NAME, timm:NAME, file.py:function, package.module:function; or ours: resnet18"""
+    input_size: int = 64
+    """side of the image, pixels"""
+    in_channels: int = 3
+    """channels of the image"""
+    json: bool = False
+    """print JSON"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prepare:
     """Official files, a folder of images, or letters of fonts to a memory-mapped cache."""
 
@@ -174,6 +188,7 @@ COMMANDS: dict[type, str] = {
     Replay: "analysis:replay",
     Train: "train:run",
     Cost: "network:cost",
+    Sites: "sites:show",
 }
 DATA_COMMANDS: dict[type, str] = {Prepare: "network:prepare", Inspect: "network:inspect"}
 CLUSTER_COMMANDS: dict[type, str] = {

@@ -37,6 +37,11 @@ SAID = {
         r"report\.html",
         r"\[\(None, ",
     ),
+    "docs/networks.md": (
+        r"\['layer3.0.bn2', .*'layer4.1.bn2'\] torch.Size\(\[2, 10\]\)",
+        r"layer1.0.bn2 +0 +64 +16 +4,676 +73,728",
+        r'"name": "stages.2.2.bn2", "stage": 2, "channels": 64, "side": 8',
+    ),
     "docs/own_data.md": (
         r"240 training and 60 test images",
         r"fonts: 6 typefaces in 6 font files",

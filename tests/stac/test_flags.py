@@ -35,6 +35,7 @@ train: --depth --width --stem --input-size --in-channels --classes --stage-kerne
 cost: --depth --width --stem --input-size --in-channels --classes --stage-kernels --attention
     --scale --kernel --reduction --pool --upsample --fuse --padding --norm --position
     --placement --latency --json
+sites: NETWORK --input-size --in-channels --json
 data prepare: SOURCE --name --size --task
 data inspect: NAME --sheet --json
 cluster wait: FILE --gpus --cpus --timeout-s
