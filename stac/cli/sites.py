@@ -13,7 +13,7 @@ from stac.cli import commands as c
 from stacnet.attention_spec import AttentionSpec, canonical
 from stacnet.cost import gate_cost
 from stacnet.named import network_named
-from stacnet.resnet import build
+from stacnet.network import build
 from stacnet.sites import Site, sites
 from stacnet.spec import resnet
 

@@ -13,7 +13,7 @@ from torchvision.models import ResNet, resnet18
 from stacnet.attention_spec import AttentionSpec
 from stacnet.cost import cost, cost_of
 from stacnet.insert import insert
-from stacnet.resnet import build
+from stacnet.network import build
 from stacnet.spec import resnet
 
 STAC = AttentionSpec(scale=2, reduction=4)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchvision.models import resnet18
 
 from stacnet.attention_spec import AttentionSpec
-from stacnet.resnet import build, taps
+from stacnet.network import build, taps
 from stacnet.sites import Site, sites
 from stacnet.spec import resnet
 
