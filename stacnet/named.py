@@ -1,18 +1,22 @@
 """Anybody's network by its name: torchvision's, timm's, of a file, or of a module."""
 
+import atexit
 import difflib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
 from torch import nn
 
 from stacnet.ids import short_hash
+from stacnet.named_spec import SOURCES, source_known
 
 
 def network_named(name: str, **keywords: Any) -> nn.Module:
@@ -124,16 +128,45 @@ def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
-def source_hash(name: str) -> str:
-    """Of the file of a function that is named by its file; empty for what is installed.
+def source_of(name: str) -> str:
+    """Hash of the file of a function that is named by its file, which is remembered.
 
-    Raises:
-        ValueError: there is no such file.
+    Empty for what is installed, and for a file that is not here.
     """
     path = Path(name.rpartition(":")[0])
-    if path.suffix != ".py":
+    if path.suffix != ".py" or not path.is_file():
         return ""
     try:
-        return short_hash(path.read_text())
+        return source_known(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"network must be readable, got {name}: {_told(error)}") from error
+
+
+def importable(name: str, source: str) -> str:
+    """The name, or that of a copy of its file where it is not here or another one by now.
+
+    Args:
+        source: hash of the file; empty for what is installed.
+
+    Raises:
+        ValueError: the file is not known either.
+    """
+    if not source or source_of(name) == source:
+        return name
+    file, _, function = name.rpartition(":")
+    if source not in SOURCES:
+        raise ValueError(
+            f"the source of {name} must be the one that was described, {source}, got "
+            f"{source_of(name) or 'none'}"
+        )
+    copy = _folder() / source / Path(file).name
+    copy.parent.mkdir(exist_ok=True)
+    copy.write_text(SOURCES[source])
+    return f"{copy}:{function}"
+
+
+@cache
+def _folder() -> Path:
+    folder = TemporaryDirectory(prefix="stacnet-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)

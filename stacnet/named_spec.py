@@ -10,6 +10,15 @@ from stacnet.attention_spec import LIVE_FIELDS, Attention, AttentionSpec, canoni
 from stacnet.fields import Count, check_fields
 from stacnet.ids import short_hash
 
+SOURCES: dict[str, str] = {}  # hash -> text of the files that this process has met
+
+
+def source_known(text: str) -> str:
+    """Remember a file that networks are made in; its hash."""
+    known = short_hash(text)
+    SOURCES[known] = text
+    return known
+
 
 @dataclass(frozen=True, kw_only=True)
 class Argument:
@@ -53,7 +62,8 @@ class NamedSpec:
         name: `torchvision:resnet18`, `timm:NAME`, `my_net.py:make` or `package.module:function`;
             called with `num_classes` and the arguments.
         arguments: of the function.
-        source: hash of the file that it is in; empty for what is installed.
+        source: hash of the file that it is in, whose text a study's store keeps; empty for what is
+            installed.
         stages: where gates may go, by map size.
         last: name of the last module with a map, whose spatial mean the classifier gets.
         input_size: side of the square input, pixels.

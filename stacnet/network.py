@@ -1,6 +1,5 @@
 """Networks from their descriptions: ResNets of ours, and anybody's by an importable name."""
 
-from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -10,7 +9,7 @@ from torch import nn
 from stacnet.attention_spec import Position
 from stacnet.flow import fill_with_anything, on_meta, trace
 from stacnet.insert import attach, make_gates
-from stacnet.named import network_named, source_hash
+from stacnet.named import importable, network_named, source_of
 from stacnet.named_spec import Argument, NamedSpec, Stage
 from stacnet.resnet import ResNet, initialise, resnet_receptive_field, resnet_taps
 from stacnet.sites import sites_in
@@ -31,10 +30,9 @@ def build(spec: NetworkSpec, *, seed: int = 0) -> nn.Module:
         fill_with_anything(network)
         initialise(network, torch.Generator().manual_seed(seed))
         return network
-    check_source(spec)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # it draws its weights itself
-        network = network_named(spec.name, **spec.keywords)
+        network = _made(spec)
     attach(network, make_gates(spec.gated_sites(), seed=seed))
     return network
 
@@ -46,13 +44,17 @@ def outline(spec: NetworkSpec) -> nn.Module:
             return ResNet(spec)
         gates = make_gates(spec.gated_sites(), seed=0)
         try:
-            network = network_named(spec.name, **spec.keywords)
+            network = _made(spec)
         except ValueError:  # it reads its weights while it is made
             network = None
     if network is None:
-        network = on_meta(network_named(spec.name, **spec.keywords))
+        network = on_meta(_made(spec))
     attach(network, gates)
     return network
+
+
+def _made(spec: NamedSpec) -> nn.Module:
+    return network_named(importable(spec.name, spec.source), **spec.keywords)
 
 
 def taps(spec: NetworkSpec, *, position: Position = "post") -> tuple[tuple[str, ...], ...]:
@@ -95,7 +97,7 @@ def named(
     return NamedSpec(
         name=name,
         arguments=tuple(Argument(name=key, value=value) for key, value in arguments.items()),
-        source=source_hash(name),
+        source=source_of(name),
         stages=tuple(
             Stage(
                 side=among[0].side,
@@ -109,16 +111,3 @@ def named(
         in_channels=in_channels,
         classes=classes,
     )
-
-
-@lru_cache(maxsize=64)
-def check_source(spec: NamedSpec) -> None:
-    """Refuse a source that is not the one that was described.
-
-    Raises:
-        ValueError: its name, and both hashes.
-    """
-    if (now := source_hash(spec.name)) != spec.source:
-        raise ValueError(
-            f"the source of {spec.name} must stay what it was, got {now}, was {spec.source}"
-        )

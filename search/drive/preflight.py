@@ -18,6 +18,7 @@ from stacnet.data.cache import open_cache
 from stacnet.data.images import data_folder, load
 from stacnet.data_spec import Prepared
 from stacnet.fit import check_fit
+from stacnet.spec import NamedSpec
 
 Node = Mapping[str, float]  # resource -> how much of it
 BOOTSTRAP = "~/ray_bootstrap_config.yaml"  # what `ray up` leaves on the head it starts
@@ -50,6 +51,10 @@ def preflight(study: Study, *, address: str | None) -> None:
         _check_machine(study.resources)
     check_fit(study.space.base, study.protocol, load(study.protocol.data))
     check_bounds(study.space)
+    if isinstance(study.space.base, NamedSpec):
+        from stacnet.network import outline  # torch, which a driver does not need
+
+        outline(study.space.base)
 
 
 def admitted(store: Store, study: Study, *, address: str | None) -> Study:

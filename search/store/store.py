@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,16 @@ from search.store.storage import Storage
 from search.study.ends import FINAL, End
 from search.study.study import Study, first_difference, study_from_json
 from search.study.training import Job
+from stacnet.named_spec import SOURCES, NamedSpec, source_known
+from stacnet.spec import NetworkSpec
 
 STUDY_FILE = "study.json"
 CODE = "code"  # its field that is not the study's: commit and versions it began with
+
+
+def source_file(base: NamedSpec) -> str:
+    """Where the file is kept that a network which is not ours is made in."""
+    return f"sources/{base.source}.py"
 
 
 class Store:
@@ -68,7 +76,15 @@ class Store:
             raise StoreError(f"a study folder must hold {STUDY_FILE}, got {self.address}") from None
         except (AttributeError, TypeError) as error:
             raise StoreError(f"{source}: must be a JSON object: {error}") from None
-        return study_from_json(json.dumps(plain), source=source), code
+        study = study_from_json(json.dumps(plain), source=source)
+        self._know_source(study.space.base)
+        return study, code
+
+    def _know_source(self, base: NetworkSpec) -> None:
+        """Remember the file that the study's network is made in, wherever this is."""
+        if isinstance(base, NamedSpec) and base.source and base.source not in SOURCES:
+            with suppress(FileNotFoundError):  # it is missed where the network is made
+                source_known(self.storage.read(source_file(base)).decode())
 
     def begin(self, study: Study) -> None:
         """Write the study and the code it begins with, or make sure that it is the one here.
@@ -77,6 +93,9 @@ class Store:
             StoreError: another study is here; the field that differs is named.
         """
         if not self.exists():
+            base = study.space.base
+            if isinstance(base, NamedSpec) and base.source:
+                self.storage.write(source_file(base), SOURCES[base.source].encode())
             plain = json.loads(study.to_json()) | {CODE: code_facts()}
             self.storage.write_json(STUDY_FILE, plain)
             return
