@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from stacnet.attention_spec import AttentionSpec
     from stacnet.data_spec import Digits, Prepared, ScaleSignal, ShiftedLayouts
     from stacnet.insert import insert
+    from stacnet.named_spec import NamedSpec
+    from stacnet.network import named
     from stacnet.protocol import Protocol
     from stacnet.sites import sites
-    from stacnet.spec import NetworkSpec, resnet
+    from stacnet.spec import ResNetSpec, resnet
 
 _HOME = {
     "search.study.space": ("Space",),
@@ -54,9 +56,11 @@ _HOME = {
     "stacnet.attention_spec": ("AttentionSpec",),
     "stacnet.data_spec": ("Digits", "Prepared", "ScaleSignal", "ShiftedLayouts"),
     "stacnet.insert": ("insert",),
+    "stacnet.named_spec": ("NamedSpec",),
+    "stacnet.network": ("named",),
     "stacnet.protocol": ("Protocol",),
     "stacnet.sites": ("sites",),
-    "stacnet.spec": ("NetworkSpec", "resnet"),
+    "stacnet.spec": ("ResNetSpec", "resnet"),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
@@ -65,11 +69,12 @@ __all__ = [
     "Digits",
     "Exhaustive",
     "Finalists",
+    "NamedSpec",
     "Network",
-    "NetworkSpec",
     "Objective",
     "Prepared",
     "Protocol",
+    "ResNetSpec",
     "Resources",
     "Result",
     "Sampled",
@@ -81,6 +86,7 @@ __all__ = [
     "classrepsim",
     "compare",
     "insert",
+    "named",
     "open",
     "plot_costs",
     "plot_curves",

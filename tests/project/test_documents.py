@@ -39,6 +39,7 @@ SAID = {
     ),
     "docs/networks.md": (
         r"\['layer3.0.bn2', .*'layer4.1.bn2'\] torch.Size\(\[2, 10\]\)",
+        r"12 placements",
         r"layer1.0.bn2 +0 +64 +16 +4,676 +73,728",
         r'"name": "stages.2.2.bn2", "stage": 2, "channels": 64, "side": 8',
     ),
