@@ -54,9 +54,9 @@ def steady() -> Study:
 
 
 def racing() -> Study:
-    """16 of the 27 networks by TPE, two at once, each of some seconds."""
+    """10 of the 27 networks by TPE, two at once, each of some seconds."""
     study = cheap(epochs=60, seeds=(0,))
-    strategy = Sampled(sampler="tpe", trials=16, concurrency=2)
+    strategy = Sampled(sampler="tpe", trials=10, concurrency=2)
     return replace(study, name="racing", strategy=strategy)
 
 
