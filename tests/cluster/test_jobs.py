@@ -17,7 +17,8 @@ from search.store.check import check
 from search.store.lease import read_beat
 from search.store.store import Store
 
-pytestmark = pytest.mark.timeout(900)  # hosts boot in the first test's set-up
+# Hosts boot in the first test's set-up.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 IGNORED = shutil.ignore_patterns(".venv", ".uv", ".git", "out", "dist", "shared", "__pycache__")
 ADDRESSES = {"one": "192.168.77.12", "two": "192.168.77.13"}
 TOOLS = ("slurmctld", "slurmd", "sbatch")

@@ -9,12 +9,12 @@ from nets import SMALL
 from analysis.judge.compare import compare
 from analysis.predict.predict import predict
 from analysis.report.report import report
-from search.drive.run import Options, finalists, search
+from search.drive.run import Options, search
 from search.errors import StoreError
 from search.store.store import Store
 from search.study.space import Space
 from search.study.studies import digits
-from search.study.study import Finalists, Study, study_from_json
+from search.study.study import Study, study_from_json
 from stacnet.named_spec import SOURCES
 from stacnet.network import named
 
@@ -23,18 +23,16 @@ HERE = Options(in_process=True, progress=False)
 
 
 def study(folder: Path, text: str = SMALL) -> Study:
-    """Eight placements, two seeds, one epoch."""
+    """Six placements, one epoch."""
     (folder / "my_net.py").write_text(text)
     base = named(f"{folder}/my_net.py:make", input_size=8, classes=10)
-    space = Space(base=base, scales=(("off", 1, 2, 4), ("off", 2)), reductions=(2,))
+    space = Space(base=base, scales=(("off", 1, 2), ("off", 2)), reductions=(2,))
     of = digits()
     return replace(
         of,
         name="mine",
         space=space,
         protocol=replace(of.protocol, epochs=1),
-        seeds=(0, 1),
-        finalists=Finalists(top=1, seeds=(100,)),
     )
 
 
@@ -43,26 +41,25 @@ def test_a_network_of_ones_own_is_searched_looked_at_compared_and_reported(
 ) -> None:
     asked, out = study(tmp_path), tmp_path / "out"
     assert study_from_json(asked.to_json(), source="here") == asked
-    assert search(asked, out, options=HERE).ended == 16
+    assert search(asked, out, options=HERE).ended == 6
     (tmp_path / "my_net.py").unlink()
     SOURCES.clear()  # as another machine, which has the store alone
     store = Store(out)
     chart, _ = predict(store, images=400)
     assert len(chart.stages()) == 2
     comparison = compare(store)
-    assert comparison.trained == comparison.networks == 8
+    assert comparison.trained == comparison.networks == 6
     assert {j.name for j in comparison.judged} >= {"R2+R5", "MACs", "naswot"}
-    assert finalists(out, options=HERE).ended > 0
     assert "my_net.py:make" in Path(report([str(out)])).read_text()
     rows = store.trainings(["spec_json", "depth", "macs"]).to_pylist()
     assert {row["depth"] for row in rows} == {None}
-    assert len({row["macs"] for row in rows}) > 4
+    assert len({row["macs"] for row in rows}) > 3
 
 
 def test_a_source_that_changed_is_another_study(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    few = replace(study(tmp_path), seeds=(0,))
-    small = replace(few, space=replace(few.space, scales=(("off",), ("off",))))
+    asked = study(tmp_path)
+    small = replace(asked, space=replace(asked.space, scales=(("off",), ("off",))))
     assert search(small, out, options=HERE).ended == 1
     base = study(tmp_path, SMALL + "\n# changed\n").space.base
     changed = replace(small, space=replace(small.space, base=base))

@@ -14,6 +14,8 @@ from search.drive import notice as module
 from search.drive.notice import notice
 from search.drive.run import Options, search
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 GONE_AT = "2026-11-26T12:00:00Z"
 
 

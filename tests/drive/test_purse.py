@@ -18,6 +18,8 @@ from search.store.store import Store
 from search.study.study import Study
 from search.study.training import Job
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 EPOCH_S = 0.05
 
 
@@ -40,12 +42,12 @@ def test_a_run_ends_when_its_device_seconds_have_cost_the_budget(
     monkeypatch.setattr(purse, "LOOK_EVERY_S", 0.0)
     out, per_second = tmp_path / "study", 2.0
     asked = options(tmp_path, {name(): per_second * HOUR_S, "another": 1.0}, 2.0)
-    summary = search(cheap(), out, options=asked)
+    summary = search(cheap(seeds=(0,)), out, options=asked)
     assert not summary.finished
     spent = float(summary.reason.split()[1])
     assert summary.reason.endswith(" of 2 spent")
     now = status(Store(out))
-    assert now.complete + now.missing == 54
+    assert now.complete + now.missing == 27
     assert now.missing
     assert spent >= 2.0
     told = per_second * now.device_s  # by the store, which leaves out how a worker gets its job

@@ -17,6 +17,8 @@ from analysis.judge.errors import measured
 from search.store.shipped import SCHEME, shipped_studies
 from search.store.store import Store
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 Z = 1.959964  # normal quantile of 97.5 %
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

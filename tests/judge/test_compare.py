@@ -26,6 +26,8 @@ from search.study.seeds import split_seeds
 from search.study.study import Finalists, Study
 from stacnet.spec import spec_from_dict
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 
 @pytest.fixture(scope="module")
 def study() -> Study:

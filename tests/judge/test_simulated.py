@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 MADE = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "judging.py"))
 DRAWS = 12
 

@@ -10,6 +10,8 @@ from analysis.judge.errors import measured
 from analysis.judge.ranks import tau, tau_p
 from analysis.judge.verdict import RANDOM, Evidence, verdict
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 NAN = float("nan")
 
 

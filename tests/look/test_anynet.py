@@ -13,6 +13,8 @@ import stac
 from analysis.look.anynet import map_sides, probe_arrays, redrawn
 from analysis.predict.mapfile import map_from_parquet, map_to_parquet
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 TAKEN_ALWAYS = {"trained", "pixels", "permuted labels"}
 
 

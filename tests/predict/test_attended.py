@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 from planted import graded_accuracy, picks_json, planted_store, small_study
 
@@ -17,6 +18,8 @@ from search.study.training import id_of
 from stacnet.checkpoint import dumps
 from stacnet.network import build
 from stacnet.spec import spec_from_dict
+
+pytestmark = pytest.mark.slow  # takes seconds
 
 
 def test_the_selected_finalist_is_mapped_and_reported(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from stacnet.data_spec import Digits
 from stacnet.network import build
 from stacnet.spec import resnet
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 GENERATOR = torch.Generator().manual_seed(0)
 X = torch.randn((8, 3, 4, 4), generator=GENERATOR)
 Y = torch.arange(8) % 3

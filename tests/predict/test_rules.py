@@ -18,6 +18,8 @@ from search.study.networks import Networks, networks
 from search.study.study import Study
 from stacnet.cost import cost
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 
 @pytest.fixture(scope="module")
 def study() -> Study:

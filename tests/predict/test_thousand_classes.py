@@ -14,6 +14,8 @@ from stacnet.data_spec import Prepared
 from stacnet.protocol import Protocol
 from stacnet.spec import resnet
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 COMMON = np.repeat([1, 5, 500, 998, 1000], 24)  # the labels that get a map
 RARE = np.arange(600, 680)  # each occurs once: never in the validation split
 

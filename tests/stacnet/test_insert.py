@@ -16,6 +16,8 @@ from stacnet.insert import insert
 from stacnet.network import build
 from stacnet.spec import resnet
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 STAC = AttentionSpec(scale=2, reduction=4)
 
 

@@ -9,6 +9,8 @@ from networks_table import NETWORKS, PAGE, in_page, tried
 from stacnet.attention_spec import AttentionSpec
 from stacnet.cost import gate_cost
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 
 def test_the_page_says_of_each_network_what_it_does() -> None:
     assert in_page() in PAGE.read_text(), "run: PYTHONPATH=. python tests/networks_table.py"

@@ -15,6 +15,8 @@ from stacnet.protocol import Protocol
 from stacnet.spec import AttentionSpec, resnet
 from stacnet.train import Trainer
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 SMALL = ShiftedLayouts(pattern="grating", size=16, gap=1, train=480, val=400, test=8)
 SAWTOOTH = ShiftedLayouts(pattern="sawtooth", dots="hidden")
 specs = st.builds(

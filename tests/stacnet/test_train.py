@@ -19,6 +19,8 @@ from stacnet.protocol import Protocol
 from stacnet.spec import resnet
 from stacnet.train import Diverged, Trainer
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 DATA = ScaleSignal(grid=2, size=16, train=96, val=40, test=40)
 SPEC = resnet(8, width=4, input_size=16, classes=8)
 RECIPE = Protocol(data=DATA, epochs=2, batch_size=32)

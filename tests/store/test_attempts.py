@@ -21,6 +21,8 @@ from search.store.store import Store
 from search.study.networks import networks
 from search.study.training import Job
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:

@@ -25,6 +25,8 @@ from search.store.status import status
 from search.store.storage import Storage
 from search.store.store import Store
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:

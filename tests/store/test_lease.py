@@ -13,6 +13,8 @@ from search.store.lease import Lease, is_dead_here, read_beat
 from search.store.storage import Storage
 from search.study.training import Job, Training
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:

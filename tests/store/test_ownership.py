@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from searches import cheap
@@ -23,6 +24,8 @@ from search.store.check import check
 from search.store.part import KEY
 from search.store.store import Store
 from search.study.study import Sampled, Study
+
+pytestmark = pytest.mark.slow  # takes seconds
 
 SEEDS = (0, 2**61 - 1)  # the same to Python's hash
 writes = st.sampled_from([None, None, 0, 1, 2, 3, 4])

@@ -20,6 +20,8 @@ from search.store.repair import repair
 from search.store.status import status
 from search.store.store import Store
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:

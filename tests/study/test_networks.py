@@ -29,6 +29,8 @@ from stacnet.attention_spec import CHOICES, AttentionSpec
 from stacnet.cost import cost, price
 from stacnet.spec import NetworkSpec, ResNetSpec, resnet, spec_from_dict
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 BASE = ResNetSpec(block="bottleneck", blocks=(2, 1), widths=(6, 4), input_size=8, classes=4)
 EVERY_OPTION = Space(
     base=BASE,
