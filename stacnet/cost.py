@@ -10,9 +10,9 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from stacnet.attention import make_gate
-from stacnet.flow import fill_with_anything, on_meta, taking
+from stacnet.flow import BATCH, blank, fill_with_anything, on_meta, taking
 from stacnet.network import outline, receptive_field
-from stacnet.spec import AttentionSpec, NetworkSpec
+from stacnet.spec import AttentionSpec, NamedSpec, NetworkSpec
 
 _ADDITIVE = ("params", "params_effective", "macs", "activations", "saved_bytes")
 
@@ -60,9 +60,13 @@ class Cost(Counts):
 
 @lru_cache(maxsize=4096)
 def cost(spec: NetworkSpec) -> Cost:
-    """Cost of the network of `spec` at its input size, counted from one pass of no images."""
-    x_0CHW = torch.empty(0, spec.in_channels, spec.input_size, spec.input_size)
-    return Cost(**_count(outline(spec), x_0CHW), receptive_field=receptive_field(spec))
+    """Cost of the network of `spec` at its input size, counted from one pass."""
+    network, shape = outline(spec), (spec.in_channels, spec.input_size, spec.input_size)
+    if isinstance(spec, NamedSpec):
+        counted = _count(network, torch.empty(BATCH, *shape, device="meta"))
+    else:
+        counted = _count_of_ours(network, shape)
+    return Cost(**counted, receptive_field=receptive_field(spec))
 
 
 def cost_of(network: nn.Module, *, input_size: int, in_channels: int = 3) -> Counts:
@@ -72,9 +76,9 @@ def cost_of(network: nn.Module, *, input_size: int, in_channels: int = 3) -> Cou
         ValueError: the network cannot take such an input.
     """
     network = on_meta(network).train()
-    x_0CHW = torch.empty(0, in_channels, input_size, input_size)
-    with taking(x_0CHW):
-        return Counts(**_count(network, x_0CHW))
+    x_BCHW = blank(network, input_size=input_size, in_channels=in_channels)
+    with taking(x_BCHW):
+        return Counts(**_count(network, x_BCHW))
 
 
 def price(spec: NetworkSpec) -> Cost:
@@ -99,26 +103,28 @@ def gate_cost(attention: AttentionSpec, *, channels: int, size: int) -> Counts:
     """Cost of a gate alone on a map of (channels, size, size)."""
     with torch.device("meta"):
         gate = make_gate(channels, attention)
-    return Counts(**_count(gate, torch.empty(0, channels, size, size, requires_grad=True)))
+    return Counts(**_count_of_ours(gate, (channels, size, size)))
 
 
-def _count(network: nn.Module, x_0CHW: Tensor) -> dict[str, int]:
-    """Everything that adds up, of one image, in training mode.
+def _count_of_ours(network: nn.Module, shape: tuple[int, int, int]) -> dict[str, int]:
+    """The counts from a pass of no images: it has all shapes, and computes nothing.
 
-    A pass of no images has all shapes and computes nothing. (Meta tensors have them, too, but
-    torch imports its compiler for them, 3 s of each process.)
-
-    Args:
-        network: on the meta device; it is given memory here.
+    On meta tensors they are the same, but torch imports its compiler for these, 3 s of each
+    process. Not every network can take no images: `view(len(x), -1)` cannot.
     """
     fill_with_anything(network)
+    return _count(network, torch.empty(0, *shape, requires_grad=True))
+
+
+def _count(network: nn.Module, x_BCHW: Tensor) -> dict[str, int]:
+    """Everything that adds up, of one image, in training mode."""
     layers = _LayerCounts()
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.register_forward_hook(layers.add)
-    saved = _SavedBytes(network)
+    saved = _SavedBytes(network, batch=len(x_BCHW))
     with saved_tensors_hooks(saved.add, lambda kept: kept):
-        network(x_0CHW)
+        network(x_BCHW)
     params = sum(parameter.numel() for parameter in network.parameters())
     return {
         "params": params,
@@ -149,13 +155,13 @@ class _LayerCounts:
 class _SavedBytes:
     """Bytes that autograd keeps of each image for the backward pass, each storage once."""
 
-    def __init__(self, network: nn.Module) -> None:
-        self.total = 0
+    def __init__(self, network: nn.Module, *, batch: int) -> None:
+        self.total, self._batch = 0, batch
         self._seen = {StorageWeakRef(p.untyped_storage()) for p in network.parameters()}
 
     def add(self, saved: Tensor) -> Tensor:
         storage = StorageWeakRef(saved.untyped_storage())
-        if storage not in self._seen and saved.ndim > 1 and not len(saved):
+        if storage not in self._seen and saved.ndim > 1 and len(saved) == self._batch:
             self._seen.add(storage)
             self.total += math.prod(saved.shape[1:]) * saved.element_size()
         return saved

@@ -154,7 +154,11 @@ def blank(network: nn.Module, *, input_size: int, in_channels: int) -> Tensor:
         if not is_whole(value, 1):
             raise ValueError(f"{name} must be a whole number of at least 1, got {name}={value!r}")
     dtype = next((w.dtype for w in network.parameters() if w.is_floating_point()), torch.float32)
-    return torch.empty(BATCH, in_channels, input_size, input_size, device="meta", dtype=dtype)
+    shape = (BATCH, in_channels, input_size, input_size)
+    try:
+        return torch.empty(shape, device="meta", dtype=dtype)
+    except RuntimeError:
+        raise ValueError(f"images must have a size that can be, got {shape[1:]}") from None
 
 
 def has_weights(module: nn.Module) -> bool:

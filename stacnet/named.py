@@ -2,10 +2,7 @@
 
 import atexit
 import difflib
-import importlib.util
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +14,7 @@ from torch import nn
 
 from stacnet.ids import short_hash
 from stacnet.named_spec import SOURCES, source_known
+from stacnet.python_file import load_file, neighbours_importable
 
 
 def network_named(name: str, **keywords: Any) -> nn.Module:
@@ -41,7 +39,7 @@ def network_named(name: str, **keywords: Any) -> nn.Module:
         case "timm":
             return _built(name, _of_timm(function), keywords)
         case _ if source.endswith(".py"):
-            with _importable(Path(source).parent):
+            with neighbours_importable(Path(source)):
                 module = _loaded(name, lambda: _file(Path(source)))
                 return _built(name, _function(module, function, name), keywords)
         case _:
@@ -85,25 +83,7 @@ def _file(path: Path) -> ModuleType:
     """The file as a module, under a name that no other module has."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    own = f"_network_{short_hash(str(path.resolve()))}"
-    spec = importlib.util.spec_from_file_location(own, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[own] = module  # its dataclasses, and pickles of its classes, look for it there
-    spec.loader.exec_module(module)
-    return module
-
-
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """As for a script: the file may import what lies beside it."""
-    before = list(sys.path)
-    sys.path.insert(0, str(folder.resolve()))
-    try:
-        yield
-    finally:
-        sys.path[:] = before
+    return load_file(path, name=f"_network_{short_hash(str(path.resolve()))}")
 
 
 def _loaded(name: str, load: Callable[[], ModuleType]) -> ModuleType:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from stacnet.attention_spec import Position
+from stacnet.fields import is_whole
 from stacnet.flow import fill_with_anything, on_meta, trace
 from stacnet.insert import attach, make_gates
 from stacnet.named import importable, network_named, source_of
@@ -89,6 +90,10 @@ def named(
     Raises:
         ValueError: it cannot be imported, made or fed, or has no site.
     """
+    if not is_whole(classes, 1):
+        raise ValueError(f"classes must be a whole number of at least 1, got classes={classes!r}")
+    if "num_classes" in arguments:
+        raise ValueError("num_classes must be told as classes, got both")
     network = network_named(name, num_classes=classes, **arguments)
     flow = trace(network, input_size=input_size, in_channels=in_channels)
     found = sorted(sites_in(flow), key=lambda site: site.stage)

@@ -157,7 +157,7 @@ class ResNetSpec:
     def title(self) -> str:
         """In words."""
         kernels = "x".join(map(str, self.kernels))
-        return f"ResNet-{self.depth} of width {self.widths[0]} (stage kernels {kernels})"
+        return f"a ResNet-{self.depth} of width {self.widths[0]} (stage kernels {kernels})"
 
     def gate_channels(self, stage: int) -> list[int]:
         """Channels that each gate of a stage receives."""

@@ -27,7 +27,7 @@ class Net(nn.Module):
 
     def forward(self, x):
         x = self.coarse(F.relu(self.down(self.fine(F.relu(self.stem(x))))))
-        return self.head(x.mean((2, 3)))
+        return self.head(x.mean((2, 3)).view(len(x), -1))
 
 
 def make(num_classes, width=4):

@@ -14,6 +14,7 @@ from search.store.sealed import has_digest, unseal_table
 from search.store.store import Store
 from search.store.testset import read_test_images
 from stacnet.checkpoint import CheckpointError, prove
+from stacnet.ids import short_hash
 
 # Files that there are once: what is lost with each, or how to make it again.
 NOTES = {
@@ -65,6 +66,7 @@ def damages(of: Store | Past, *, only: str = "") -> Iterator[Damage]:
         yield from _parts(past, folder)
     if not only:
         yield from _weights(store)
+        yield from _sources(store)
 
 
 def _once(store: Store, name: str) -> Iterator[Damage]:
@@ -105,6 +107,16 @@ def _manifest_rule(store: Store) -> str | None:
         return check_manifest(store.storage, store.study())
     except ValueError:
         return None  # the study itself is damaged
+
+
+def _sources(store: Store) -> Iterator[Damage]:
+    """Files that a network is made in: their name is the hash of their text."""
+    for name in store.storage.names("sources"):
+        text = store.storage.read(f"sources/{name}").decode(errors="replace")
+        if f"{short_hash(text)}.py" != name:
+            rule = f"{store.address}/sources/{name}: must be the text that it is named by"
+            note = "put the network's file there again, under that name"
+            yield Damage(name=f"sources/{name}", rule=rule, note=note)
 
 
 def _foreign(store: Store, folder: Folder) -> Iterator[Damage]:

@@ -84,7 +84,7 @@ class Store:
         """Remember the file that the study's network is made in, wherever this is."""
         if isinstance(base, NamedSpec) and base.source and base.source not in SOURCES:
             with suppress(FileNotFoundError):  # it is missed where the network is made
-                source_known(self.storage.read(source_file(base)).decode())
+                source_known(self.storage.read(source_file(base)).decode(errors="replace"))
 
     def begin(self, study: Study) -> None:
         """Write the study and the code it begins with, or make sure that it is the one here.

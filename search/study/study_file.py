@@ -1,16 +1,14 @@
 """A study (or another value) from a file: `file.py:function`, with its neighbours importable."""
 
-import importlib.util
 import inspect
-import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
 from search.study.study import Study
+from stacnet.python_file import load_file, neighbours_importable
 
 T = TypeVar("T")
 
@@ -35,8 +33,10 @@ def value_from_file(name: str, kind: type[T]) -> T:
     path = Path(file)
     if not path.is_file():
         raise ValueError(f"{kind.__name__.lower()} file must exist, got {path}")
-    with _importable(path.parent):
-        module = _guarded(lambda: _load(path), kind, path=path, what=str(path))
+    with neighbours_importable(path):
+        module = _guarded(
+            lambda: load_file(path, name=f"study_file_{path.stem}"), kind, path=path, what=str(path)
+        )
         function, make = _chosen(module, function, kind, path=path)
         value = _guarded(make, kind, path=path, what=f"{path}:{function}")
     if not isinstance(value, kind):
@@ -44,27 +44,6 @@ def value_from_file(name: str, kind: type[T]) -> T:
             f"{path}:{function} must return a {kind.__name__}, got {type(value).__name__}"
         )
     return value
-
-
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """As for a script: the file may import what lies beside it."""
-    before = list(sys.path)
-    sys.path.insert(0, str(folder.resolve()))
-    try:
-        yield
-    finally:
-        sys.path[:] = before
-
-
-def _load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"study_file_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # its own dataclasses look for it there
-    spec.loader.exec_module(module)
-    return module
 
 
 def _chosen(

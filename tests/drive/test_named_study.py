@@ -11,6 +11,8 @@ from analysis.predict.predict import predict
 from analysis.report.report import report
 from search.drive.run import Options, search
 from search.errors import StoreError
+from search.store.check import check
+from search.store.status import status
 from search.store.store import Store
 from search.study.space import Space
 from search.study.studies import digits
@@ -66,6 +68,23 @@ def test_a_source_that_changed_is_another_study(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"another space\.base\.source"):
         search(changed, out, options=HERE)
     assert search(small, out, options=HERE).ended == 0
+
+
+def test_a_damaged_source_is_named_and_ends_no_other_command(tmp_path: Path) -> None:
+    asked, out = study(tmp_path), tmp_path / "out"
+    small = replace(asked, space=replace(asked.space, scales=(("off",), ("off",))))
+    assert search(small, out, options=HERE).ended == 1
+    [source] = (out / "sources").iterdir()
+    source.write_bytes(source.read_bytes()[:100] + b"\xff")
+    SOURCES.clear()
+    (tmp_path / "my_net.py").unlink()
+    store = Store(out)
+    assert [rule.partition(": ")[2] for rule in check(store)] == [
+        "must be the text that it is named by"
+    ]
+    assert status(store).complete == 1
+    with pytest.raises(ValueError, match="must be the one that was described"):
+        predict(store, images=400)
 
 
 def test_a_network_that_cannot_be_made_is_refused_before_anything_is_written(

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -51,6 +52,24 @@ def test_a_description_survives_json_and_says_what_does_not_fit(small: NamedSpec
         spec_from_dict(plain | {"sourse": ""})
     with pytest.raises(ValueError, match="position must be post"):
         replace(small, attention=(replace(STAC, position="mid"), None))
+
+
+@pytest.mark.parametrize(
+    ("told", "rule"),
+    [
+        ({"input_size": 2**61}, "images must have a size that can be"),
+        ({"input_size": float("nan")}, "input_size must be a whole number of at least 1, got"),
+        ({"classes": -1}, "classes must be a whole number of at least 1, got classes=-1"),
+        ({"num_classes": 3}, "num_classes must be told as classes"),
+        ({"width": float("nan")}, "must return a torch module, got"),
+        ({"in_channels": 1}, "the network must take images of"),
+    ],
+)
+def test_what_cannot_be_described_is_refused(
+    small: NamedSpec, told: dict[str, Any], rule: str
+) -> None:
+    with pytest.raises(ValueError, match=rule):
+        named(small.name, **({"input_size": 8, "classes": 10} | told))
 
 
 def test_equal_networks_are_equal_values(small: NamedSpec) -> None:
